@@ -1,0 +1,142 @@
+"""Every error that apsched raises of its own (layer 0).
+
+ApschedError
+├── JobLookupError (KeyError)              no job of that id
+├── ConflictingIdError (KeyError)          the id is taken
+├── TransientJobError (ValueError)         the job cannot be stored there
+├── SchedulerStateError                    not now
+│   ├── SchedulerAlreadyRunningError
+│   └── SchedulerNotRunningError
+├── RunLookupError (KeyError)              no run of that id
+├── RunFailedError                         result() of a run that did not succeed
+├── ExecutorRefusedError                   the executor does not take the call
+├── WorkerDiedError                        the process that ran a job ended under it
+└── MissingExtraError (ImportError)        pip install apsched[...]
+
+Values of a wrong kind or size raise the built-in TypeError, ValueError and LookupError.
+"""
+
+from __future__ import annotations
+
+
+class ApschedError(Exception):
+    """Base of all errors of this package."""
+
+    __str__ = Exception.__str__  # KeyError, a base of some below, would put quotes around the message
+
+
+class JobLookupError(ApschedError, KeyError):
+    """
+    A job store has no job of the given id.
+
+    Attributes:
+        job_id: The id that was asked for.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"No job by the id of {job_id} was found")
+        self.job_id = job_id
+
+
+class ConflictingIdError(ApschedError, KeyError):
+    """
+    A job is added under an id that another job of the same store has.
+
+    Attributes:
+        job_id: The id that is taken.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"Job identifier ({job_id}) conflicts with an existing job; choose another id or pass replace_existing=True"
+        )
+        self.job_id = job_id
+
+
+class TransientJobError(ApschedError, ValueError):
+    """
+    A job is added to a store that cannot keep it, for example a lambda to a database.
+
+    Attributes:
+        job_id: The id of the job.
+    """
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"Job ({job_id}) cannot be added to this job store: {reason}")
+        self.job_id = job_id
+
+
+class SchedulerStateError(ApschedError, RuntimeError):
+    """The scheduler is in a state in which the call makes no sense; the message says which call would."""
+
+
+class SchedulerAlreadyRunningError(SchedulerStateError):
+    """`start()` or `configure()` is called on a scheduler that runs."""
+
+    def __init__(self, message: str = "Scheduler is already running") -> None:
+        super().__init__(message)
+
+
+class SchedulerNotRunningError(SchedulerStateError):
+    """A call that needs a running scheduler comes before its start or after its shutdown."""
+
+    def __init__(self, message: str = "Scheduler is not running") -> None:
+        super().__init__(message)
+
+
+class RunLookupError(ApschedError, KeyError):
+    """
+    A job store has no run of the given id.
+
+    Attributes:
+        run_id: The id that was asked for.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no run has the id {run_id!r}; get_runs() lists the runs that are kept")
+        self.run_id = run_id
+
+
+class RunFailedError(ApschedError):
+    """
+    The result of a run is asked for that did not succeed and whose exception is not at hand.
+
+    Attributes:
+        run_id: The id of the run.
+        outcome: The word for how it ended, for example `"cancelled"`.
+    """
+
+    def __init__(self, run_id: str, outcome: str, reason: str | None) -> None:
+        super().__init__(f"run {run_id} has no result: it {outcome}" + (f" ({reason})" if reason else ""))
+        self.run_id = run_id
+        self.outcome = outcome
+
+
+class WorkerDiedError(ApschedError):
+    """
+    The worker process that ran a job ended before the job did.
+
+    Attributes:
+        exit_code: What the process returned; negative: minus the number of the signal that ended it.
+    """
+
+    def __init__(self, message: str, exit_code: int | None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class MissingExtraError(ApschedError, ImportError):
+    """
+    A part of apsched needs a package that is not installed.
+
+    Attributes:
+        extra: The name of the extra that brings it.
+    """
+
+    def __init__(self, subject: str, extra: str) -> None:
+        super().__init__(f"{subject} needs a package that is not installed; pip install 'apsched[{extra}]'")
+        self.extra = extra
+
+
+class ExecutorRefusedError(ApschedError):
+    """An executor does not take a call, for example because it is closing; the run goes back to its store."""
