@@ -1,0 +1,175 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox>=2025.5.1"]
+# ///
+"""
+Run the project's tasks: ``python3 noxfile.py -s demo``, ``python3 noxfile.py -s tests``, ``python3 noxfile.py --list``.
+
+A machine needs Python 3.11 and pip 22.3, nothing else: where nox is missing, this file puts it into a folder of its own
+below ``.nox`` and starts itself again there. ``-P 3.13`` runs a session on another Python.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+NOX = "nox>=2025.5.1"
+ROOT = Path(__file__).resolve().parent
+
+
+def executable(environment: Path, name: str) -> Path:
+    """Return the path of a program in a virtual environment."""
+    return environment / "Scripts" / f"{name}.exe" if os.name == "nt" else environment / "bin" / name
+
+
+def start_again_with_nox() -> int:
+    """
+    Run this file in an environment that has nox, made with the standard library and pip alone; return its exit code.
+
+    Debian has neither ensurepip, so that the environment must be made without pip, nor lets pip install outside one
+    (PEP 668); so the machine's pip fills the environment from without.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036  # whoever starts this file may have an older one
+        raise SystemExit(f"apsched needs Python 3.11 or later, this is {sys.version.split()[0]}; start a later one")
+    # One for each Python: sessions run on the Python of their runner.
+    runner = ROOT / ".nox" / f".runner-{sys.version_info.major}.{sys.version_info.minor}"
+    python = str(executable(runner, "python"))
+    if not can_import_nox(python):
+        subprocess.check_call([sys.executable, "-m", "venv", "--clear", "--without-pip", str(runner)])
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+        if subprocess.call([*pip, "install", "--quiet", NOX]):
+            raise SystemExit("nox could not be installed; pip must be there (Debian: python3-pip) and be 22.3 or later")
+    return subprocess.call([python, __file__, *sys.argv[1:]])
+
+
+def can_import_nox(python: str) -> bool:
+    """Tell whether an earlier start has made the environment and finished."""
+    return Path(python).exists() and not subprocess.call([python, "-c", "import nox"], stderr=subprocess.DEVNULL)
+
+
+try:
+    import nox
+except ImportError:
+    if __name__ != "__main__":
+        raise
+    raise SystemExit(start_again_with_nox()) from None
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests"]
+
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+
+
+def install(session: nox.Session, *requirements: str, group: str) -> None:
+    """Install *requirements* and a dependency group; Debian's pip cannot read groups itself."""
+    session.install("-q", *requirements, *nox.project.dependency_groups(PROJECT, group))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Show a scheduler at work."""
+    session.install("-q", ".")
+    session.run("python", "-m", "apsched.demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite; arguments after -- go to pytest."""
+    install(session, "-e", ".", group="test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the fast tests with the oldest dependencies that pyproject.toml allows."""
+    install(session, "-e", ".", group="test")
+    session.install("-q", *(oldest(requirement) for requirement in PROJECT["project"]["dependencies"]))
+    session.run("pytest", "-m", "not slow", *session.posargs)
+
+
+def oldest(requirement: str) -> str:
+    """Return the lower bound of a requirement as a pin: ``anyio>=4.16,<5`` gives ``anyio==4.16``."""
+    return re.sub(r">=([^,;\s]+)[^;]*", r"==\1", requirement)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure which lines and branches the tests reach."""
+    install(session, "-e", ".", group="test")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, spelling and layers; `-- --fix` mends what can be mended."""
+    install(session, group="lint")
+    fix = "--fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fix else []))
+    session.run("ruff", "format", *([] if fix else ["--check"]))
+    session.run("codespell")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy and pyright, and that every public name has one."""
+    install(session, "-e", ".", group="types")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "apsched", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build/html and run its examples."""
+    install(session, "-e", ".", group="docs")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks: all, or the files named after --."""
+    install(session, ".", group="bench")
+    for file in session.posargs or sorted(map(str, Path("benchmarks").glob("[!_]*.py"))):
+        session.run("python", file)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel, check them, and import the wheel where nothing else is."""
+    install(session, group="release")
+    out = Path(session.create_tmp()).resolve()
+    session.run("python", "-m", "build", "--outdir", str(out / "dist"))
+    files = sorted(str(file) for file in (out / "dist").iterdir())
+    session.run("twine", "check", "--strict", *files)
+    session.run("virtualenv", "--quiet", "--clear", str(out / "fresh"))
+    python = str(executable(out / "fresh", "python"))
+    wheel = next(file for file in files if file.endswith(".whl"))
+    session.run(python, "-m", "pip", "install", "--quiet", wheel, external=True)
+    with session.chdir(out):
+        session.run(python, "-I", "-W", "error", "-c", "import apsched; print(apsched)", external=True)
+
+
+@nox.session(python=False, default=False)
+def dev(session: nox.Session) -> None:
+    """Make .venv, with apsched from this checkout and the tools of every session."""
+    environment = ROOT / ".venv"
+    if not environment.exists():
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
+    groups = nox.project.dependency_groups(PROJECT, *PROJECT["dependency-groups"])
+    python = str(executable(environment, "python"))
+    session.run(python, "-m", "pip", "install", "--quiet", "-e", ".", *groups, external=True)
+
+
+if __name__ == "__main__":
+    nox.main()
