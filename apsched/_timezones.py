@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from difflib import get_close_matches
 from functools import cache
 from typing import Final
@@ -28,7 +28,9 @@ _TEXT: Final = re.compile(
     r"(?P<zone>Z|[+-]\d\d:\d\d)?)?",
     re.ASCII,
 )
-_PROBES: Final = [datetime(2000, month, 1) for month in (1, 4, 7, 10)]  # a zone with DST shows it at one of these
+_PROBES: Final = [
+    datetime(2000, month, 1, tzinfo=UTC) for month in (1, 4, 7, 10)
+]  # a zone with DST shows it at one of these
 
 
 def to_timezone(value: object, subject: str) -> tzinfo:
@@ -46,17 +48,17 @@ def to_timezone(value: object, subject: str) -> tzinfo:
     """
     if isinstance(value, str):
         return _zone_of_text(value, subject)
-    if isinstance(value, timezone) or (isinstance(value, ZoneInfo) and _is_named(value)):
-        return value
     if isinstance(value, tzinfo):
-        return _zone_of_foreign(value, subject)
+        return value if _is_named(value) else _zone_of_foreign(value, subject)
     raise TypeError(
         f"{subject} must be a time zone name such as 'Europe/Helsinki' or a tzinfo, got {value!r}; pass one of these"
     )
 
 
-def _is_named(zone: ZoneInfo) -> bool:
-    return zone.key not in (None, "local")  # "local" is what tzlocal calls a zone that it read from a nameless file
+def _is_named(zone: tzinfo) -> bool:
+    if isinstance(zone, ZoneInfo):
+        return zone.key not in (None, "local")  # "local" is what tzlocal calls a zone that it read from a nameless file
+    return isinstance(zone, timezone)
 
 
 def _zone_of_text(text: str, subject: str) -> tzinfo:
@@ -96,7 +98,7 @@ def _zone_of_foreign(value: tzinfo, subject: str) -> tzinfo:
             return _zone_of_text(name, subject)
     if type(value).__name__ == "tzlocal":  # dateutil's
         return local_timezone()
-    offsets = {value.utcoffset(probe) for probe in _PROBES}
+    offsets = {probe.replace(tzinfo=value).utcoffset() for probe in _PROBES}
     if len(offsets) == 1 and (offset := offsets.pop()) is not None:
         return _fixed(offset)
     raise ValueError(
@@ -133,7 +135,7 @@ def local_timezone() -> tzinfo:
     except Exception as exc:  # TZ or /etc may hold anything; a scheduler has to start on such a machine, too
         _warn_nameless(str(exc))
         return UTC
-    if isinstance(zone, timezone) or (isinstance(zone, ZoneInfo) and _is_named(zone)):
+    if _is_named(zone):
         return zone
     _warn_nameless(f"found {zone!r}")
     return UTC
@@ -177,7 +179,7 @@ def to_datetime(value: object, timezone: tzinfo, subject: str) -> datetime | Non
     if isinstance(value, datetime):
         return at_wall_time(value, timezone) if value.tzinfo is None else _in_named_zone(value, timezone)
     if isinstance(value, date):
-        return at_wall_time(datetime(value.year, value.month, value.day), timezone)
+        return at_wall_time(datetime.combine(value, time.min), timezone)
     raise TypeError(
         f"{subject} must be a date, a datetime or text such as '2026-01-31 08:30:00', got {value!r}; pass one of these"
     )
@@ -233,11 +235,10 @@ def _out_of_gap(moment: datetime, timezone: tzinfo) -> datetime:
     if before is None or after is None or before >= after:
         return moment
     # The clocks jump somewhere between these two readings of the time that they skip.
-    low = moment.replace(tzinfo=UTC, microsecond=0) - after
-    high = moment.replace(tzinfo=UTC, microsecond=0) - before
+    whole = moment.replace(tzinfo=UTC, microsecond=0)
+    low, high = whole - after, whole - before
     while high - low > timedelta(seconds=1):
-        middle = low + (high - low) // 2
-        middle = middle.replace(microsecond=0)
+        middle = (low + (high - low) // 2).replace(microsecond=0)
         if middle.astimezone(timezone).utcoffset() == before:
             low = middle
         else:
