@@ -1,11 +1,11 @@
 """Sphinx configuration."""
 
-from importlib.metadata import version
+import importlib.metadata
 
 project = "apsched"
 author = "apsched contributors"
 copyright = "2026, apsched contributors"  # noqa: A001  # the name that Sphinx reads
-release = version("apsched")
+release = importlib.metadata.version("apsched")
 
 extensions = [
     "myst_parser",
