@@ -1,0 +1,102 @@
+"""Check, store and restore what triggers are given (layer 1).
+
+Rule: a stored class is instantiated only if it is a trigger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from inspect import isclass
+from typing import Any, Final
+
+from apsched import _refs
+from apsched.triggers.base import BaseTrigger
+
+VERSION: Final = 1  # of every built-in trigger's state
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds from 1970 in UTC to *moment*, exactly."""
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def check_jitter(value: float | None) -> float | None:
+    """
+    Return *value* if it is a jitter: None or seconds.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is negative, infinite or not a number.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"jitter must be None or a number of seconds, got {value!r}; pass a number")
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"jitter must be None or at least 0 seconds and finite, got {value!r}; pass such a number")
+    return value
+
+
+def check_order(start: Any, end: Any) -> None:
+    """
+    Check that *end*, if given, is not before *start*, if given.
+
+    Raises:
+        ValueError: It is.
+    """
+    if start is not None and end is not None and end < start:
+        raise ValueError(f"end_date must not be before start_date ({start}), got {str(end)!r}; give a later one")
+
+
+def check_version(state: Mapping[str, Any], trigger: BaseTrigger) -> None:
+    """
+    Check that this release can read *state*.
+
+    Raises:
+        ValueError: A newer release wrote it.
+    """
+    if (version := state["version"]) > VERSION:
+        raise ValueError(
+            f"the stored state of {type(trigger).__name__} must be of version {VERSION} or older, got {version!r}; "
+            f"update apsched in this process"
+        )
+
+
+def moment_from_text(text: str | None, timezone: tzinfo) -> datetime | None:
+    """Return the instant of an ISO text that `datetime.isoformat` wrote, in *timezone*."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(timezone)
+
+
+def trigger_to_state(trigger: BaseTrigger) -> list[Any]:
+    """
+    Return `["module:Class", state]`, from which `trigger_from_state` builds the same trigger.
+
+    Raises:
+        ValueError: Its class cannot be imported by name.
+    """
+    ref = _refs.ref_of(type(trigger))
+    if ref is None:
+        raise ValueError(
+            f"a trigger's class must be importable by its name to be stored, got {type(trigger)!r}; "
+            f"define it at module level"
+        )
+    return [ref, trigger.__getstate__()]
+
+
+def trigger_from_state(stored: Sequence[Any]) -> BaseTrigger:
+    """
+    Build the trigger that `trigger_to_state` stored.
+
+    Raises:
+        LookupError: Its class is not found.
+        ValueError: The reference does not lead to a trigger class.
+    """
+    ref, state = stored
+    found = _refs.resolve(ref)
+    if not (isclass(found) and issubclass(found, BaseTrigger)):
+        raise ValueError(f"a stored trigger must be of a subclass of BaseTrigger, got {ref!r}; remove or correct it")
+    return found.from_state(state)
