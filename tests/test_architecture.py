@@ -34,6 +34,7 @@ def test_the_layers_hold() -> None:
         ("jobstores/_helper.py", "import apsched.executors._helper", "The engine and the adapters"),
         ("job.py", "import apsched.executors._helper", "The engine and the adapters"),
         ("triggers/base.py", "import asyncio", "What decides"),
+        ("engine/plan.py", "import time", "What decides"),
         ("job.py", "import sqlalchemy", "The package of an extra"),
         ("jobstores/_helper.py", "import apsched.jobstores._second", "No folder has an import circle"),
     ],
