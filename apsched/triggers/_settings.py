@@ -6,11 +6,13 @@ Rule: a stored class is instantiated only if it is a trigger.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from contextlib import suppress
+from datetime import datetime, timedelta, tzinfo
 from inspect import isclass
 from typing import Any, Final
 
 from apsched import _refs
+from apsched._timezones import UTC, local_timezone, to_timezone
 from apsched.triggers.base import BaseTrigger
 
 VERSION: Final = 1  # of every built-in trigger's state
@@ -18,10 +20,21 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def microseconds(moment: datetime) -> int:
-    """Return the microseconds from 1970 in UTC to *moment*, exactly."""
-    since = moment - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+def zone_for(timezone: object, *moments: object) -> tzinfo:
+    """
+    Return the zone of a trigger: *timezone* if given, else that of the first aware datetime, else the local one.
+
+    Raises:
+        ValueError: There is no such time zone.
+        TypeError: *timezone* is neither text nor a tzinfo.
+    """
+    if timezone is not None:
+        return to_timezone(timezone, "timezone")
+    for moment in moments:
+        if isinstance(moment, datetime) and moment.tzinfo is not None:
+            with suppress(ValueError):  # a zone without a name cannot be stored; the instant is kept all the same
+                return to_timezone(moment.tzinfo, "timezone")
+    return local_timezone()
 
 
 def check_jitter(value: float | None) -> float | None:
@@ -64,6 +77,11 @@ def check_version(state: Mapping[str, Any], trigger: BaseTrigger) -> None:
             f"the stored state of {type(trigger).__name__} must be of version {VERSION} or older, got {version!r}; "
             f"update apsched in this process"
         )
+
+
+def moment_repr(moment: datetime) -> str:
+    """Return *moment* as the text of a trigger shows it: `2026-01-31 08:30:00 CET`."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def moment_from_text(text: str | None, timezone: tzinfo) -> datetime | None:

@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 
 from apsched import _refs
-from apsched._timezones import at_wall_time
+from apsched._timezones import UTC, at_wall_time
 from apsched.triggers._settings import EPOCH, MICROSECOND, trigger_from_state, trigger_to_state
 from apsched.triggers.base import BaseTrigger
 
@@ -147,7 +147,7 @@ class Exclusion:
             if candidate is None or not self.excludes(candidate):
                 return candidate
             before = _midnight(candidate, days=0) if self._excludes_day(candidate) else candidate
-            if before is None or (before := before.astimezone(EPOCH.tzinfo) - MICROSECOND) <= previous:
+            if before is None or (before := before.astimezone(UTC) - MICROSECOND) <= previous:
                 return None
             candidate = last_fire(previous, before)
         self._give_up(candidate)
