@@ -3,6 +3,7 @@
 ApschedError
 ├── JobLookupError (KeyError)              no job of that id
 ├── ConflictingIdError (KeyError)          the id is taken
+├── AliasLookupError (KeyError)            no executor or job store of that alias
 ├── TransientJobError (ValueError)         the job cannot be stored there
 ├── SchedulerStateError                    not now
 │   ├── SchedulerAlreadyRunningError
@@ -18,11 +19,14 @@ Values of a wrong kind or size raise the built-in TypeError, ValueError and Look
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ApschedError(Exception):
     """Base of all errors of this package."""
 
-    __str__ = Exception.__str__  # KeyError, a base of some below, would put quotes around the message
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # KeyError, a base of some below, would put quotes around the message
 
 
 class JobLookupError(ApschedError, KeyError):
@@ -140,3 +144,17 @@ class MissingExtraError(ApschedError, ImportError):
 
 class ExecutorRefusedError(ApschedError):
     """An executor does not take a call, for example because it is closing; the run goes back to its store."""
+
+
+class AliasLookupError(ApschedError, KeyError):
+    """
+    No executor or job store of this scheduler has the given alias.
+
+    Attributes:
+        alias: The alias that was asked for.
+    """
+
+    def __init__(self, kind: str, alias: str, known: Iterable[str]) -> None:
+        listed = ", ".join(sorted(known)) or "none"
+        super().__init__(f"No such {kind}: {alias}; there are: {listed}")
+        self.alias = alias

@@ -1,0 +1,574 @@
+"""Wire the parts of a scheduler together and give them their lifetime (layer 8)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from apsched import _eventloop, _plugins, _timezones
+from apsched._portal import drive
+from apsched.clock import Clock, SystemClock
+from apsched.engine.bus import Bus, Listener
+from apsched.engine.health import ExecutorHealth, Health, StoreHealth
+from apsched.engine.history import RunHistory
+from apsched.engine.loop import StoreLoop
+from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
+from apsched.engine.plan import make_planner
+from apsched.engine.registry import JobRegistry
+from apsched.engine.runner import Runner
+from apsched.events import (
+    EVENT_ALL,
+    EVENT_EXECUTOR_ADDED,
+    EVENT_EXECUTOR_REMOVED,
+    EVENT_JOBSTORE_ADDED,
+    EVENT_JOBSTORE_REMOVED,
+    EVENT_SCHEDULER_PAUSED,
+    EVENT_SCHEDULER_RESUMED,
+    EVENT_SCHEDULER_SHUTDOWN,
+    EVENT_SCHEDULER_STARTED,
+    SchedulerEvent,
+)
+from apsched.exceptions import (
+    AliasLookupError,
+    SchedulerAlreadyRunningError,
+    SchedulerNotRunningError,
+    SchedulerStateError,
+)
+from apsched.executors.asyncio import AsyncIOExecutor
+from apsched.executors.base import Executor
+from apsched.executors.pool import ThreadPoolExecutor
+from apsched.job import JobDefaults
+from apsched.jobstores.base import JobStore
+from apsched.jobstores.memory import MemoryJobStore
+from apsched.notifiers.base import Notifier
+from apsched.notifiers.local import LocalNotifier
+
+logger = logging.getLogger("apsched.scheduler")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_IDLE = 5.0  # seconds
+
+
+class _Part:
+    """A store or an executor that is open: `close` ends it, `closed` is set when it has ended."""
+
+    def __init__(self) -> None:
+        self.closing = anyio.Event()
+        self.closed = anyio.Event()
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.closed.wait()
+
+
+class AsyncScheduler(JobRegistry, RunHistory):
+    """
+    Runs jobs at their times, on asyncio and on trio.
+
+        async with AsyncScheduler() as scheduler:
+            await scheduler.add_job(tick, "interval", seconds=10)
+            await scheduler.run()
+
+    Entering starts it, leaving shuts it down. Jobs may be added before: they wait for the start. All verbs are called in
+    the task or another one of the same event loop; from threads use `apsched.schedulers.background`.
+
+    Args:
+        jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type` beside its arguments.
+            `default` is a memory store unless it is given.
+        executors: Alias -> executor, in the same forms. `default` runs plain functions in 10 threads and sends coroutine
+            functions to `asyncio`, which awaits them in the event loop, unless they are given.
+        job_defaults: Options of jobs that do not name their own: see `JobDefaults`.
+        timezone: Zone of triggers and naive times that do not name their own: a name or a `tzinfo`; None: that of this
+            machine.
+        notifier: How other nodes are told of changes.
+        clock: Where time comes from.
+        max_idle: How many seconds pass between two looks at a store at most, more than 0.
+        start_paused: Whether nothing is run until `resume`.
+        listeners_in_thread: Whether plain functions among the listeners are called in a thread of their own instead of
+            in the event loop.
+
+    Attributes:
+        node: The id of this start of the scheduler: host, process id and a random part; never used again.
+        timezone: Its zone.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        job_defaults: JobDefaults | Mapping[str, Any] | None = None,
+        timezone: tzinfo | str | None = None,
+        notifier: Notifier | None = None,
+        clock: Clock | None = None,
+        max_idle: float = MAX_IDLE,
+        start_paused: bool = False,
+        listeners_in_thread: bool = False,
+    ) -> None:
+        if isinstance(max_idle, bool) or not isinstance(max_idle, (int, float)) or not max_idle > 0:
+            raise ValueError(f"max_idle must be more than 0 seconds, got {max_idle!r}")
+        zone = _timezones.local_timezone() if timezone is None else _timezones.to_timezone(timezone, "timezone")
+        clock = SystemClock() if clock is None else clock
+        stores: dict[str, JobStore] = {
+            alias: _part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()
+        }
+        super().__init__(
+            stores=stores,
+            make_stage=MemoryJobStore,
+            maker=JobMaker(JobDefaults.of(job_defaults), zone),
+            clock=clock,
+            bus=Bus(clock, plain_in_thread=listeners_in_thread),
+            notifier=LocalNotifier() if notifier is None else notifier,
+        )
+        self._stores.setdefault("default", MemoryJobStore())
+        self._executors: dict[str, Executor] = {
+            alias: _part("executor", Executor, value) for alias, value in (executors or {}).items()
+        }
+        self._executors.setdefault(COROUTINE_EXECUTOR, AsyncIOExecutor())
+        self._executors.setdefault(DEFAULT_EXECUTOR, ThreadPoolExecutor())
+        self._max_idle = max_idle
+        self._is_paused = start_paused
+        self._parts: dict[tuple[str, str], _Part] = {}  # ("store" or "executor", alias) -> what closes it
+        self._host: TaskGroup
+        self._listening: anyio.CancelScope
+        self._part_tasks: TaskGroup
+        self._stopping: anyio.Event | None = None
+        self._stopped: anyio.Event | None = None
+        self._drain: float | None = None  # seconds that runs under way are waited for at the shutdown; None: no limit
+        self.node = ""
+
+    @property
+    def timezone(self) -> tzinfo:
+        """Zone of triggers and naive times that do not name their own."""
+        return self._maker.timezone
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and is not shut down."""
+        return self._is_started
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it claims nothing until `resume`."""
+        return self._is_paused
+
+    # lifetime
+
+    async def __aenter__(self) -> Self:
+        if self._stopping is not None:
+            raise SchedulerAlreadyRunningError
+        self._stopping, self._stopped, self._drain = anyio.Event(), anyio.Event(), None
+        self._host = anyio.create_task_group()
+        await self._host.__aenter__()
+        self._host.start_soon(self._stop_when_cancelled)
+        try:
+            await self._host.start(self._serve)
+        except BaseException as exc:
+            self._stopping = None
+            self._host.cancel_scope.cancel()
+            await self._host.__aexit__(None, None, None)
+            raise _only(exc) from None
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        if self._stopped is not None and not self._stopped.is_set():
+            self._request_stop(wait=exc_type is None)
+            with anyio.CancelScope(shield=True):
+                await self._stopped.wait()
+        self._host.cancel_scope.cancel()
+        self._stopping = None
+        return await self._host.__aexit__(exc_type, exc, traceback)
+
+    async def run(self) -> None:
+        """
+        Serve as the main program: until `stop`, `shutdown`, SIGTERM or SIGINT.
+
+        Starts the scheduler if it has not started. A signal lets the runs under way end; a second one cancels them.
+        Signals are noticed in the main thread only.
+        """
+        if self._stopping is None:
+            async with self:
+                await self.run()
+            return
+        assert self._stopped is not None  # set together with _stopping
+        async with anyio.create_task_group() as tasks:
+            if threading.current_thread() is threading.main_thread():
+                tasks.start_soon(self._stop_on_signals)
+            await self._stopped.wait()
+            tasks.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Ask the scheduler to shut down and return at once; from anywhere in its event loop, jobs included."""
+        if self._stopping is None:
+            raise SchedulerNotRunningError
+        self._request_stop(wait=True)
+
+    async def shutdown(self, wait: bool | float = True) -> None:
+        """
+        Shut the scheduler down and return when that is done.
+
+        No run is claimed any more; runs under way are waited for, then cancelled; what was claimed and not started goes
+        back to its store.
+
+        Args:
+            wait: True: wait for runs under way, however long; a number: so many seconds; False: not at all.
+
+        Raises:
+            SchedulerNotRunningError: It is not running.
+            SchedulerStateError: It is called from a job and would wait for that job.
+        """
+        if self._stopping is None or self._stopped is None:
+            raise SchedulerNotRunningError
+        if self._runner is not None and self._runner.is_inside:
+            if wait is not False:
+                raise SchedulerStateError(
+                    "shutdown(wait=True) was called from a job, for which it would wait; use wait=False or stop()"
+                )
+            self._request_stop(wait=False)
+            return
+        self._request_stop(wait=wait)
+        await self._stopped.wait()
+
+    async def pause(self) -> None:
+        """
+        Claim nothing until `resume`; runs under way go on.
+
+        Raises:
+            SchedulerNotRunningError: It is not running.
+        """
+        self._check_running()
+        if not self._is_paused:
+            self._is_paused = True
+            for loop in self._loops.values():
+                loop.pause()
+            logger.info("paused")
+            self._publish(SchedulerEvent, EVENT_SCHEDULER_PAUSED)
+
+    async def resume(self) -> None:
+        """
+        Claim again; what fell into the pause is late, not lost.
+
+        Raises:
+            SchedulerNotRunningError: It is not running.
+        """
+        self._check_running()
+        if self._is_paused:
+            self._is_paused = False
+            for loop in self._loops.values():
+                loop.resume()
+            logger.info("resumed")
+            self._publish(SchedulerEvent, EVENT_SCHEDULER_RESUMED)
+
+    async def wakeup(self) -> None:
+        """Look at every store now, for example because the clock was moved."""
+        for loop in self._loops.values():
+            loop.wake()
+
+    # parts
+
+    async def add_jobstore(
+        self, jobstore: JobStore | str | Mapping[str, Any], alias: str = "default", **options: Any
+    ) -> None:
+        """
+        Add a job store, and open it if the scheduler runs.
+
+        Args:
+            jobstore: The store, or its alias among the plugins, with *options* as its arguments.
+            alias: The alias by which jobs name it.
+
+        Raises:
+            ValueError: The scheduler has a store of that alias.
+        """
+        if alias in self._stores and (self._is_started or not isinstance(self._stores[alias], MemoryJobStore)):
+            raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
+        store: JobStore = _part("jobstore", JobStore, jobstore, options)
+        self._stores[alias] = store
+        if self._is_started:
+            await self._part_tasks.start(self._host_store, alias, store)
+            await self._adopt_staged(alias)
+        self._publish(SchedulerEvent, EVENT_JOBSTORE_ADDED, alias=alias)
+
+    async def remove_jobstore(self, alias: str) -> None:
+        """
+        Close a job store, once its runs under way have ended, and forget it; what it holds stays in it.
+
+        Raises:
+            AliasLookupError: There is no store of that alias.
+        """
+        self._aliases(alias)
+        if self._is_started:
+            await self._parts.pop(("store", alias)).close()
+        del self._stores[alias]
+        self._stages.pop(alias, None)
+        self._publish(SchedulerEvent, EVENT_JOBSTORE_REMOVED, alias=alias)
+
+    async def add_executor(
+        self, executor: Executor | str | Mapping[str, Any], alias: str = "default", **options: Any
+    ) -> None:
+        """
+        Add an executor, and start it if the scheduler runs.
+
+        Args:
+            executor: The executor, or its alias among the plugins, with *options* as its arguments.
+            alias: The alias by which jobs name it.
+
+        Raises:
+            ValueError: The scheduler runs and has an executor of that alias.
+        """
+        if alias in self._executors and self._is_started:
+            raise ValueError(f'This scheduler already has an executor by the alias of "{alias}"; choose another alias')
+        made: Executor = _part("executor", Executor, executor, options)
+        self._executors[alias] = made
+        if self._is_started:
+            await self._part_tasks.start(self._host_executor, alias, made)
+        self._publish(SchedulerEvent, EVENT_EXECUTOR_ADDED, alias=alias)
+
+    async def remove_executor(self, alias: str, wait: bool = True) -> None:
+        """
+        Give an executor no more runs and close it; jobs that name it are quarantined when they are due.
+
+        Args:
+            alias: Its alias.
+            wait: Whether its runs under way are waited for; otherwise they are cancelled.
+
+        Raises:
+            AliasLookupError: There is no executor of that alias.
+        """
+        if alias not in self._executors:
+            raise AliasLookupError("executor", alias, self._executors)
+        if self._is_started:
+            assert self._runner is not None  # it is started
+            self._slots.remove(alias)
+            if not wait:
+                self._runner.cancel_all(f"executor {alias!r} was removed", alias)
+            await self._runner.wait_until_idle(alias)
+            await self._parts.pop(("executor", alias)).close()
+        del self._executors[alias]
+        self._publish(SchedulerEvent, EVENT_EXECUTOR_REMOVED, alias=alias)
+
+    async def add_listener(self, callback: Listener, mask: int = EVENT_ALL) -> None:
+        """
+        Call *callback* with each event whose code is in *mask*, in the order in which they happen.
+
+        Args:
+            callback: A coroutine function, which is awaited, or a plain one, which must not block.
+            mask: A sum of `EVENT_` constants.
+        """
+        self._bus.subscribe(callback, mask)
+
+    async def remove_listener(self, callback: Listener) -> None:
+        """Call *callback* no more."""
+        self._bus.unsubscribe(callback)
+
+    def scheduled_job(self, trigger: Any, *args: Any, **options: Any) -> Callable[[F], F]:
+        """
+        Decorate a function to add it as a job before the scheduler starts.
+
+        Args:
+            trigger: As in `add_job`.
+            *args: Positional parameters of `add_job` after *trigger*.
+            **options: Keyword parameters of `add_job`, and arguments of the trigger.
+
+        Raises:
+            SchedulerStateError: The scheduler runs; use `await scheduler.add_job(...)`.
+        """
+
+        def decorate(func: F) -> F:
+            if self._is_started:
+                raise SchedulerStateError("scheduled_job is for the time before the start; use await add_job(...)")
+            drive(self.add_job(func, trigger, *args, **options))
+            return func
+
+        return decorate
+
+    async def health(self) -> Health:
+        """Tell how the scheduler is; asks no store."""
+        in_use = self._slots.in_use()
+        return Health(
+            node=self.node,
+            is_running=self._is_started,
+            is_paused=self._is_paused,
+            jobstores={
+                alias: StoreHealth(
+                    last_look=loop.last_look,
+                    failures=loop.failures,
+                    last_error=loop.last_error,
+                    unrecorded=loop.recorder.backlog,
+                )
+                for alias, loop in self._loops.items()
+            },
+            executors={
+                alias: ExecutorHealth(capacity=self._executors[alias].capacity, in_use=used)
+                for alias, used in in_use.items()
+            },
+            runs_under_way=0 if self._runner is None else len(self._runner),
+        )
+
+    # tasks
+
+    async def _serve(self, *, task_status: TaskStatus[None]) -> None:
+        """Open the parts, run until a stop is asked for, and close them in reverse order."""
+        assert self._stopping is not None and self._stopped is not None  # set by __aenter__
+        self.node = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        try:
+            with anyio.CancelScope(shield=True):
+                async with anyio.create_task_group() as bus_task, self._notifier:
+                    bus_task.start_soon(self._bus.run)
+                    bus_task.start_soon(self._listen)
+                    async with anyio.create_task_group() as self._part_tasks:
+                        await self._serve_parts(self._stopping, task_status)
+                    self._publish(SchedulerEvent, EVENT_SCHEDULER_SHUTDOWN)
+                    self._bus.close()
+                    self._listening.cancel()
+        finally:
+            self._stopped.set()
+            logger.info("node %s has shut down", self.node)
+
+    async def _serve_parts(self, stopping: anyio.Event, task_status: TaskStatus[None]) -> None:
+        try:
+            for alias, executor in self._executors.items():
+                await self._part_tasks.start(self._host_executor, alias, executor)
+            async with _eventloop.current().task_pool() as runs:
+                runner = Runner(self._clock, self._slots, runs)
+                for alias, store in self._stores.items():
+                    await self._part_tasks.start(self._host_store, alias, store, runner)
+                self._runner = runner
+                for alias in self._aliases(None):
+                    await self._adopt_staged(alias)
+                logger.info("node %s has started", self.node)
+                self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
+                task_status.started()
+                await stopping.wait()
+                for loop in self._loops.values():
+                    loop.end()
+                with anyio.move_on_after(self._drain):
+                    await runner.wait_until_idle()
+                runner.cancel_all("the scheduler shut down")
+        finally:
+            self._runner = None
+            for kind in ("store", "executor"):
+                for key in [key for key in self._parts if key[0] == kind]:
+                    await self._parts.pop(key).close()
+
+    async def _host_store(
+        self, alias: str, store: JobStore, runner: Runner, *, task_status: TaskStatus[None]
+    ) -> None:
+        """Keep a store open, and its loop and recorder running."""
+        part = _Part()
+        try:
+            async with store:
+                loop = self._make_loop(alias, store, runner)
+                self._loops[alias] = loop
+                self._parts["store", alias] = part
+                try:
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(loop.run)
+                        tasks.start_soon(loop.recorder.run)
+                        task_status.started()
+                        await part.closing.wait()
+                        loop.end()
+                        loop.recorder.close()
+                finally:
+                    del self._loops[alias]
+        finally:
+            part.closed.set()
+
+    def _make_loop(self, alias: str, store: JobStore, runner: Runner) -> StoreLoop:
+        loop = StoreLoop(
+            store,
+            alias,
+            node=self.node,
+            clock=self._clock,
+            plan=make_planner(self._slots),
+            slots=self._slots,
+            runner=runner,
+            bus=self._bus,
+            results=self._results,
+            max_idle=self._max_idle,
+        )
+        if self._is_paused:
+            loop.pause()
+        return loop
+
+    async def _host_executor(self, alias: str, executor: Executor, *, task_status: TaskStatus[None]) -> None:
+        """Keep an executor open."""
+        part = _Part()
+        try:
+            async with executor:
+                self._slots.add(alias, executor)
+                self._parts["executor", alias] = part
+                task_status.started()
+                await part.closing.wait()
+        finally:
+            part.closed.set()
+
+    async def _listen(self) -> None:
+        """Look at a store when another node says that it has changed."""
+        with anyio.CancelScope() as self._listening:
+            async with self._notifier.listen() as hints:
+                async for alias in hints:
+                    if alias in self._loops:
+                        self._loops[alias].wake()
+
+    async def _stop_when_cancelled(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._request_stop(wait=False)
+
+    async def _stop_on_signals(self) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for number in signals:
+                logger.info("stops on %s", signal.Signals(number).name)
+                is_first = self._stopping is not None and not self._stopping.is_set()
+                self._request_stop(wait=is_first)
+
+    def _request_stop(self, wait: bool | float) -> None:
+        if self._stopping is None:
+            return
+        if wait is not True:
+            self._drain = float(wait)
+            if self._stopping.is_set() and self._runner is not None:
+                self._runner.cancel_all("the scheduler shut down")
+        self._stopping.set()
+
+    def _check_running(self) -> None:
+        if not self._is_started:
+            raise SchedulerNotRunningError
+
+
+def _only(exc: BaseException) -> BaseException:
+    """Return the one error that the groups of nested tasks hold, if it is one."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
+
+
+def _part(kind: str, base: type[Any], value: object, options: Mapping[str, Any] | None = None) -> Any:
+    """Return the store or executor that *value* is, names or describes."""
+    if isinstance(value, base):
+        if options:
+            raise TypeError(f"arguments go with the alias of a plugin, got {', '.join(options)} beside {value!r}")
+        return value
+    if isinstance(value, Mapping):
+        options = {**value, **(options or {})}
+        value = options.pop("type", None)
+    if isinstance(value, str):
+        return _plugins.find(kind, value)(**(options or {}))
+    raise TypeError(
+        f"a {kind} must be an instance, the alias of a plugin, or a mapping with that under 'type', got {value!r}"
+    )

@@ -1,0 +1,105 @@
+"""Say what comes next for a job, and what became or will become of one nominal time (layer 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import attrs
+
+from apsched.engine.plan import due_time
+from apsched.job import Job
+from apsched.run import Run
+
+TICK = timedelta(microseconds=1)
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """
+    The answer of `explain`.
+
+    Attributes:
+        job: The job; None if it is gone.
+        next_times: Its next nominal times, aware; none for a paused job.
+        runs: The records that answer for the nominal time that was asked about.
+        text: All of it in sentences, one a line.
+    """
+
+    job: Job | None
+    next_times: tuple[datetime, ...]
+    runs: tuple[Run, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def next_times(job: Job, count: int) -> list[datetime]:
+    """Return the next *count* nominal times of *job*, or fewer if its trigger ends before."""
+    times = []
+    moment = job.next_nominal_time
+    while moment is not None and len(times) < count:
+        times.append(moment)
+        moment = job.trigger.get_next_fire_time(moment, moment)
+    return times
+
+
+def explain(job: Job | None, job_id: str, when: datetime | None, runs: Sequence[Run], count: int) -> Explanation:
+    """
+    Explain a job.
+
+    Args:
+        job: The job, or None if it is gone.
+        job_id: Its id.
+        when: The nominal time to explain, aware; None: only what comes next.
+        runs: The records that cover *when*.
+        count: How many next times.
+    """
+    times = [] if job is None else next_times(job, count)
+    lines = [_state(job, job_id, times)]
+    if when is not None:
+        lines += [_record(run, when) for run in runs] or [_absence(job, when)]
+    return Explanation(job=job, next_times=tuple(times), runs=tuple(runs), text="\n".join(lines))
+
+
+def _state(job: Job | None, job_id: str, times: Sequence[datetime]) -> str:
+    if job is None:
+        return f"There is no job {job_id!r}: it was removed, or its trigger is finished, or it never was."
+    if job.quarantine is not None:
+        return f"Job {job.id!r} is quarantined: {job.quarantine}."
+    if not times:
+        return f"Job {job.id!r} is paused; resume_job lets it run again."
+    listed = ", ".join(moment.isoformat(sep=" ") for moment in times)
+    jitter = f", each up to {job.trigger.jitter} s later" if job.trigger.jitter else ""
+    return f"Job {job.id!r} ({job.trigger}) runs next at {listed}{jitter}."
+
+
+def _record(run: Run, when: datetime) -> str:
+    moment = when.isoformat(sep=" ")
+    if run.count != 1:
+        count = "more than 1000" if run.count is None else run.count
+        moment += f" (one of {count} nominal times in one record)"
+    reason = f": {run.reason}" if run.reason else ""
+    times = ""
+    if run.lateness is not None:
+        times = f"; started {run.lateness:.3f} s after it was due on node {run.node}"
+        if run.duration is not None:
+            times += f" and took {run.duration:.3f} s"
+    return f"{moment}: {run.outcome.value}{reason}{times}."
+
+
+def _absence(job: Job | None, when: datetime) -> str:
+    moment = when.isoformat(sep=" ")
+    if job is None:
+        return f"{moment}: no record is kept of it."
+    nominal = job.trigger.get_next_fire_time(None, when)
+    if nominal != when:
+        instead = "there is none after it" if nominal is None else f"the next one is {nominal.isoformat(sep=' ')}"
+        return f"{moment} is no nominal time of the trigger {job.trigger}; {instead}."
+    if job.next_nominal_time is None:
+        return f"{moment}: will not run while the job is paused."
+    if when < job.next_nominal_time:
+        return f"{moment}: no record is kept of it; it came before the job was added or resumed, or was pruned."
+    due = due_time(job.id, job.trigger, when)
+    return f"{moment}: will be due at {due.isoformat(sep=' ')}."

@@ -1,0 +1,67 @@
+"""Say how a scheduler is (layer 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class StoreHealth:
+    """
+    How the loop of one store is.
+
+    Attributes:
+        last_look: When it last looked at its store and got an answer, aware UTC; None if it never did.
+        failures: How many looks in a row have failed; 0 if all is well.
+        last_error: What the last failure was.
+        unrecorded: How many finished runs wait to be stored.
+    """
+
+    last_look: datetime | None
+    failures: int
+    last_error: str | None
+    unrecorded: int
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorHealth:
+    """
+    How one executor is in use.
+
+    Attributes:
+        capacity: How many runs it takes at a time.
+        in_use: How many runs it has, those that come next included.
+    """
+
+    capacity: int
+    in_use: int
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """
+    How a scheduler is.
+
+    Attributes:
+        node: Its id: host, process id and a random part.
+        is_running: Whether it has started and not shut down.
+        is_paused: Whether it claims nothing until it is resumed.
+        jobstores: Alias -> how its loop is.
+        executors: Alias -> how it is in use.
+        runs_under_way: How many runs are claimed and not finished.
+    """
+
+    node: str
+    is_running: bool
+    is_paused: bool
+    jobstores: Mapping[str, StoreHealth]
+    executors: Mapping[str, ExecutorHealth]
+    runs_under_way: int
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it runs and every store answers."""
+        return self.is_running and all(not store.failures for store in self.jobstores.values())

@@ -1,0 +1,243 @@
+"""The verbs about runs (layer 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from apsched import _eventloop, _refs, _timezones
+from apsched.engine.explain import Explanation, explain
+from apsched.engine.parts import Parts
+from apsched.engine.results import Finished
+from apsched.events import EVENT_JOB_CANCELLED, JobExecutionEvent
+from apsched.exceptions import JobLookupError, RunFailedError, RunLookupError
+from apsched.job import Job, check_args, check_kwargs
+from apsched.jobstores.base import RunFilter
+from apsched.run import Outcome, Run, parse_run_id
+
+
+EXPLAIN_LIMIT = 10_000  # runs that are searched for a nominal time
+
+
+@attrs.frozen(eq=False)
+class RunHandle:
+    """
+    A run that was started by hand.
+
+    Attributes:
+        run: The run as it was queued.
+    """
+
+    run: Run
+    _waiter: _eventloop.Waiter[Finished] = attrs.field(repr=False)
+    _finished: list[Finished] = attrs.field(factory=list, init=False, repr=False)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.run.id
+
+    async def wait(self) -> Run:
+        """Return the run when it has ended."""
+        return (await self._end()).run
+
+    async def result(self) -> Any:
+        """
+        Return what the callable returned, when the run has ended.
+
+        Raises:
+            RunFailedError: The run did not succeed for another reason than an exception.
+            BaseException: What the callable raised.
+        """
+        finished = await self._end()
+        if finished.exception is not None:
+            raise finished.exception
+        if finished.run.outcome is not Outcome.SUCCEEDED:
+            raise RunFailedError(finished.run.id, f"was {finished.run.outcome.value}", finished.run.reason)
+        return finished.run.retval
+
+    async def _end(self) -> Finished:
+        if not self._finished:
+            self._finished.append(await self._waiter.wait())
+        return self._finished[0]
+
+
+class RunHistory(Parts):
+    """The verbs about runs."""
+
+    async def run_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        *,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> RunHandle:
+        """
+        Run a job now; its schedule stays as it is, and a paused job runs too.
+
+        While `max_instances` runs of the job are under way, the run waits for its turn.
+
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+            args: Positional arguments in place of the job's.
+            kwargs: Keyword arguments in place of the job's.
+
+        Returns:
+            A handle: `await handle.result()`.
+
+        Raises:
+            JobLookupError: There is no such job.
+            SchedulerNotRunningError: The scheduler is not running.
+            ValueError: The arguments do not fit the callable.
+        """
+        for alias in self._aliases(jobstore):
+            store = self._open_store(alias)
+            job = await store.get(job_id)
+            if job is None:
+                continue
+            now = self._clock.now()
+            run = Run(
+                job_id=job_id,
+                nominal_time=now,
+                due_time=now,
+                outcome=Outcome.PENDING,
+                is_manual=True,
+                args=None if args is None else check_args(args),
+                kwargs=None if kwargs is None else check_kwargs(kwargs),
+            )
+            if not isinstance(job.func, str):
+                _refs.check_arguments(
+                    job.func,
+                    job.args if run.args is None else run.args,
+                    job.kwargs if run.kwargs is None else run.kwargs,
+                )
+            run = await store.add_run(run)
+            handle = RunHandle(run, self._results.expect(job_id, run.nominal_time))
+            await self._changed(alias)
+            return handle
+        raise JobLookupError(job_id)
+
+    async def get_runs(
+        self,
+        job_id: str | None = None,
+        jobstore: str | None = None,
+        *,
+        outcome: Outcome | str | Collection[Outcome | str] | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int = 100,
+        after: Run | None = None,
+    ) -> list[Run]:
+        """
+        Return runs, the latest nominal time first. Reading deletes nothing.
+
+        Args:
+            job_id: Only those of this job; it may be gone already.
+            jobstore: Alias of a store; None: all stores.
+            outcome: Only those of this outcome, or of one of these.
+            since: Only nominal times at or after it; naive ones are in the scheduler's zone.
+            until: Only nominal times at or before it; naive ones are in the scheduler's zone.
+            limit: At most so many, from 1 on.
+            after: Only those that come after this one, that is, earlier ones: the next page.
+
+        Raises:
+            ValueError: There is no such outcome, or a value is out of range.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ValueError(f"limit must be a whole number from 1 on, got {limit!r}")
+        zone = self._maker.timezone
+        where = RunFilter(
+            job_id=job_id,
+            outcomes=_outcomes(outcome),
+            since=_timezones.to_datetime(since, zone, "since"),
+            until=_timezones.to_datetime(until, zone, "until"),
+        )
+        runs: list[Run] = []
+        for alias in self._aliases(jobstore):
+            if alias in self._stores:
+                runs += await self._stores[alias].runs(where, limit, after)
+        runs.sort(key=lambda run: run.nominal_time.timestamp(), reverse=True)
+        return runs[:limit]
+
+    async def cancel_run(self, run_id: str) -> Run:
+        """
+        Cancel a run that is pending or under way on this node.
+
+        A coroutine gets its cancellation, a worker process is ended; a thread cannot be ended: it is let go.
+
+        Args:
+            run_id: `Run.id`.
+
+        Returns:
+            The run as it was found. When its callable has given way, it is stored as cancelled.
+
+        Raises:
+            RunLookupError: There is no such run, or it has ended.
+            ValueError: That is not the id of a run.
+        """
+        job_id, nominal_time = parse_run_id(run_id)
+        where = RunFilter(
+            job_id=job_id, since=nominal_time, until=nominal_time, outcomes=(Outcome.PENDING, Outcome.RUNNING)
+        )
+        reason = "cancelled by hand"
+        for alias in self._aliases(None):
+            for run in await self._open_store(alias).runs(where, 1):
+                if run.outcome is Outcome.PENDING:
+                    cancelled = attrs.evolve(
+                        run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
+                    )
+                    if await self._stores[alias].finish([cancelled]):
+                        self._results.settle(Finished(cancelled))
+                        self._publish(
+                            JobExecutionEvent,
+                            EVENT_JOB_CANCELLED,
+                            job_id=job_id,
+                            jobstore=alias,
+                            scheduled_run_time=run.nominal_time,
+                            run=cancelled,
+                        )
+                        return run
+                elif self._runner is not None and self._runner.cancel(run, reason):
+                    return run
+        raise RunLookupError(run_id)
+
+    async def explain(
+        self, job_id: str, when: datetime | str | None = None, jobstore: str | None = None, *, count: int = 5
+    ) -> Explanation:
+        """
+        Explain when a job runs next, and what became or will become of a nominal time.
+
+        Args:
+            job_id: Its id; it may be gone already.
+            when: The nominal time; naive ones are in the scheduler's zone.
+            jobstore: Alias of its store; None: all stores.
+            count: How many next times to tell.
+
+        Returns:
+            An explanation whose `str()` is sentences for people.
+        """
+        moment = _timezones.to_datetime(when, self._maker.timezone, "when")
+        found: Job | None = None
+        runs: list[Run] = []
+        for alias in self._aliases(jobstore):
+            found = found or await self._store(alias).get(job_id)
+            if moment is not None and alias in self._stores:
+                history = await self._stores[alias].runs(RunFilter(job_id=job_id, since=moment), EXPLAIN_LIMIT)
+                runs += [run for run in history if (run.first_nominal_time or run.nominal_time) <= moment]
+        return explain(found, job_id, moment, runs, count)
+
+
+def _outcomes(value: Outcome | str | Collection[Outcome | str] | None) -> frozenset[Outcome] | None:
+    if value is None:
+        return None
+    values = (value,) if isinstance(value, str) else value
+    try:
+        return frozenset(map(Outcome, values))
+    except ValueError:
+        known = ", ".join(Outcome)
+        raise ValueError(f"outcome must be one or several of {known}, got {value!r}") from None

@@ -1,0 +1,244 @@
+"""Run the due jobs of one store: arm, look, sleep (layer 6).
+
+Rule 1: the wake-up is armed before the store is looked at, so no change between looking and sleeping is lost.
+Rule 2: every sleep is bounded by `max_idle`, so that a lost notification and a moved clock heal by themselves.
+Rule 3: nothing but being cancelled ends the loop; an error is logged, told, and followed by a growing pause.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import anyio
+import anyio.lowlevel
+
+from apsched.clock import Clock, Wakeup
+from apsched.engine.backoff import Backoff
+from apsched.engine.bus import Bus
+from apsched.engine.recorder import Recorder
+from apsched.engine.results import Finished, Results
+from apsched.engine.runner import Runner
+from apsched.engine.slots import Slots
+from apsched.events import (
+    EVENT_CLOCK_JUMPED,
+    EVENT_JOB_COALESCED,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_QUARANTINED,
+    EVENT_JOB_REMOVED,
+    EVENT_JOB_SUBMITTED,
+    EVENT_JOBSTORE_FAILED,
+    EVENT_JOBSTORE_RECOVERED,
+    JobEvent,
+    JobExecutionEvent,
+    JobSubmissionEvent,
+    SchedulerEvent,
+)
+from apsched.jobstores.base import JobStore
+from apsched.run import Outcome, Plan, Planner, Run
+
+logger = logging.getLogger("apsched.loop")
+
+JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
+
+CLOSED_CODES = {Outcome.MISSED: EVENT_JOB_MISSED, Outcome.COALESCED: EVENT_JOB_COALESCED}
+
+
+class StoreLoop:
+    """
+    Looks for due jobs in one store and starts them.
+
+    Args:
+        store: The store.
+        alias: Its alias.
+        node: The id of this scheduler; owner of what is claimed.
+        clock: Time.
+        plan: Decides what becomes of a due job.
+        slots: How many runs may be claimed for which executor.
+        runner: Starts the runs.
+        bus: Gets the events.
+        results: Gets the finished runs.
+        max_idle: Seconds that the loop sleeps at most.
+
+    Attributes:
+        recorder: Stores how the runs end; runs in a task of its own.
+        last_look: When the store last answered, aware UTC; None if it never did.
+        failures: How many looks in a row have failed.
+        last_error: What the last failure was.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        alias: str,
+        *,
+        node: str,
+        clock: Clock,
+        plan: Planner,
+        slots: Slots,
+        runner: Runner,
+        bus: Bus,
+        results: Results,
+        max_idle: float,
+    ) -> None:
+        self._store = store
+        self._alias = alias
+        self._node = node
+        self._clock = clock
+        self._plan = plan
+        self._slots = slots
+        self._runner = runner
+        self._bus = bus
+        self.recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
+        self._max_idle = timedelta(seconds=max_idle)
+        self._wakeup = Wakeup()
+        self._scope = anyio.CancelScope()
+        self._is_paused = False
+        self._is_starved = False
+        self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
+        self._offset: float | None = None  # wall clock minus monotonic clock at the last look
+        self.failures = 0
+        self.last_look: datetime | None = None
+        self.last_error: str | None = None
+
+    def wake(self) -> None:
+        """Look at the store soon, because something in it has changed."""
+        self._wakeup.set()
+
+    def wake_if_starved(self) -> None:
+        """Look at the store soon if due jobs were left for want of slots."""
+        if self._is_starved:
+            self._wakeup.set()
+
+    def pause(self) -> None:
+        """Claim nothing until `resume`."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Claim again."""
+        self._is_paused = False
+        self._wakeup.set()
+
+    def end(self) -> None:
+        """Claim nothing any more, for good."""
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Look and start until `end`."""
+        backoff = Backoff()
+        with self._scope:
+            while True:
+                try:
+                    await self._look_and_sleep()
+                except Exception as exc:
+                    self._note_failure(exc)
+                    await backoff.sleep(self._clock)
+                else:
+                    backoff.reset()
+
+    async def _look_and_sleep(self) -> None:
+        self._wakeup.arm()
+        self._watch_clock()
+        if self._is_paused:
+            await self._clock.wait(self._wakeup, None)
+            return
+        free = self._slots.free()
+        now = self._clock.now()
+        plans = await self._store.take_due(now, free, self._plan, self._node)
+        self._note_success(now)
+        for plan in plans:
+            self._carry_out(plan)
+        if plans:
+            await anyio.lowlevel.checkpoint()  # lets in the tasks that were started
+        if len(plans) >= min(filter(None, free.values()), default=1):
+            return
+        open_aliases = [alias for alias, slots in self._slots.free().items() if slots]
+        self._is_starved = len(open_aliases) < len(free)
+        until = now + self._max_idle
+        next_run_time = await self._store.next_run_time(open_aliases)
+        if next_run_time is not None and next_run_time < until:
+            until = next_run_time
+        await self._clock.wait(self._wakeup, until)
+
+    def _carry_out(self, plan: Plan) -> None:
+        job = plan.job
+        for run in plan.cancel:
+            self._runner.cancel(run, f"run {plan.runs[-1].id} replaces it")
+        started = [run for run in plan.runs if run.outcome is Outcome.RUNNING]
+        if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
+            self._queued.add(job.id)
+        for run in plan.runs:
+            if run.outcome is Outcome.PENDING:
+                self._queued.add(job.id)
+            elif run.outcome is not Outcome.RUNNING:
+                self._tell_closed(run)
+        if started:
+            if self._bus.wants(EVENT_JOB_SUBMITTED):
+                self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, started))
+            last = started[-1]
+            self.recorder.expected += len(started)
+            for run in started:
+                removes_job = plan.removes_job and run is last
+                self._runner.start(job, run, self.recorder.put, removes_job=removes_job)
+        elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
+            self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=job.id, jobstore=self._alias))
+        if plan.quarantine is not None:
+            logger.error("job %r is quarantined: %s", job.id, plan.quarantine)
+            self._bus.publish(
+                JobEvent(EVENT_JOB_QUARANTINED, job_id=job.id, jobstore=self._alias, detail=plan.quarantine)
+            )
+
+    def _tell_closed(self, run: Run) -> None:
+        logger.warning("run %s was %s: %s", run.id, run.outcome.value, run.reason)
+        if run.outcome is Outcome.SKIPPED:
+            if self._bus.wants(EVENT_JOB_MAX_INSTANCES):
+                self._bus.publish(self._submission(EVENT_JOB_MAX_INSTANCES, [run]))
+            return
+        code = CLOSED_CODES[run.outcome]
+        if self._bus.wants(code):
+            self._bus.publish(
+                JobExecutionEvent(
+                    code, job_id=run.job_id, jobstore=self._alias, scheduled_run_time=run.nominal_time, run=run
+                )
+            )
+
+    def _note_recorded(self, batch: Sequence[Finished]) -> None:
+        """Look at the store soon if an ended run makes way for a pending one."""
+        for finished in batch:
+            job_id = finished.run.job_id
+            if finished.run.outcome is Outcome.PENDING or job_id in self._queued:
+                self._queued.discard(job_id)
+                self._wakeup.set()
+
+    def _submission(self, code: int, runs: Sequence[Run]) -> JobSubmissionEvent:
+        return JobSubmissionEvent(
+            code,
+            job_id=runs[0].job_id,
+            jobstore=self._alias,
+            scheduled_run_times=[run.nominal_time for run in runs],
+            runs=tuple(runs),
+        )
+
+    def _watch_clock(self) -> None:
+        """Tell if the wall clock was moved since the last look; what is due is asked anew at each look anyway."""
+        offset = self._clock.now().timestamp() - self._clock.monotonic()
+        if self._offset is not None and abs(jump := offset - self._offset) > JUMP:
+            detail = f"the wall clock was moved by {jump:+.3f} s"
+            logger.warning("%s", detail)
+            self._bus.publish(SchedulerEvent(EVENT_CLOCK_JUMPED, self._alias, detail=detail))
+        self._offset = offset
+
+    def _note_failure(self, exc: Exception) -> None:
+        logger.error("job store %r cannot be used; the loop goes on after a pause", self._alias, exc_info=exc)
+        self.last_error = f"{type(exc).__name__}: {exc}"
+        if not self.failures:
+            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_FAILED, self._alias, detail=self.last_error))
+        self.failures += 1
+
+    def _note_success(self, now: datetime) -> None:
+        self.last_look = now
+        if self.failures:
+            self.failures = 0
+            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_RECOVERED, self._alias))

@@ -1,0 +1,221 @@
+"""Make jobs of what users ask for, and change them (layer 6).
+
+Nothing here waits or reads a clock; everything that is wrong is said at the call, before anything is stored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+import attrs
+
+from apsched import _plugins, _refs, _timezones
+from apsched._undefined import Undefined, undefined
+from apsched.engine.plan import due_time
+from apsched.exceptions import ConflictingIdError
+from apsched.job import OPTION_CHECKS, Job, JobDefaults, check_func, check_id
+from apsched.jobstores.base import Merge
+from apsched.triggers.base import BaseTrigger
+from apsched.triggers.date import DateTrigger
+
+DEFAULT_EXECUTOR = "default"
+COROUTINE_EXECUTOR = "asyncio"  # where `default` sends coroutine functions
+COMBINATIONS = ("and", "or")  # aliases of triggers that have no zone of their own
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """
+    A job that is to be added, and how.
+
+    Attributes:
+        job: The job.
+        is_timed: Whether its next run time was given and is not to be asked of the trigger.
+        merge: What happens where its id is taken.
+    """
+
+    job: Job
+    is_timed: bool
+    merge: Merge
+
+
+class JobMaker:
+    """
+    Makes jobs.
+
+    Args:
+        defaults: Options of jobs that do not name their own.
+        timezone: Zone of triggers that do not name their own.
+    """
+
+    def __init__(self, defaults: JobDefaults, timezone: tzinfo) -> None:
+        self.defaults = defaults
+        self.timezone = timezone
+
+    def draft(
+        self,
+        now: datetime,
+        func: Callable[..., Any] | str,
+        trigger: BaseTrigger | str | None = None,
+        args: Any = None,
+        kwargs: Any = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | Undefined | None = undefined,
+        coalesce: bool | Undefined = undefined,
+        max_instances: int | Undefined = undefined,
+        next_run_time: datetime | Undefined | None = undefined,
+        jobstore: str = "default",
+        executor: str = DEFAULT_EXECUTOR,
+        replace_existing: bool = False,
+        *,
+        overlap: str | Undefined = undefined,
+        tags: Mapping[str, str] | None = None,
+        keep_runs: int | Undefined | None = undefined,
+        on_conflict: str | None = None,
+        **trigger_args: Any,
+    ) -> Draft:
+        """Make the job that the parameters of `add_job` describe; *now* is aware UTC."""
+        func = _callable(func)
+        call_args, call_kwargs = OPTION_CHECKS["args"](args), OPTION_CHECKS["kwargs"](kwargs)
+        _refs.check_arguments(func, call_args, call_kwargs)
+        made = self.trigger(trigger, trigger_args).anchored(now)
+        defaults = self.defaults
+        job = Job(
+            id=os.urandom(16).hex() if id is None else check_id(id),
+            name=_refs.name_of(func) if name is None else OPTION_CHECKS["name"](name),
+            func=func,
+            trigger=made,
+            args=call_args,
+            kwargs=call_kwargs,
+            executor=_executor_for(OPTION_CHECKS["executor"](executor), func),
+            misfire_grace_time=_option("misfire_grace_time", misfire_grace_time, defaults.misfire_grace_time),
+            coalesce=_option("coalesce", coalesce, defaults.coalesce),
+            max_instances=_option("max_instances", max_instances, defaults.max_instances),
+            overlap=_option("overlap", overlap, defaults.overlap),
+            tags=OPTION_CHECKS["tags"](tags),
+            keep_runs=_option("keep_runs", keep_runs, defaults.keep_runs),
+            jobstore=jobstore,
+        )
+        if next_run_time is undefined:
+            job.next_nominal_time, job.next_run_time = first_times(job, now)
+        else:
+            job.next_nominal_time = job.next_run_time = self._moment("next_run_time", next_run_time)
+        is_timed = next_run_time is not undefined
+        return Draft(job=job, is_timed=is_timed, merge=_merge_for(on_conflict, replace_existing, is_timed))
+
+    def trigger(self, trigger: BaseTrigger | str | None, trigger_args: Mapping[str, Any]) -> BaseTrigger:
+        """Return the trigger that `add_job` and `reschedule_job` were given, by itself or by alias and arguments."""
+        if isinstance(trigger, BaseTrigger):
+            if trigger_args:
+                raise TypeError(
+                    f"trigger arguments go with the alias of a trigger, got {', '.join(trigger_args)} beside {trigger!r}"
+                )
+            return trigger
+        if trigger is None:
+            trigger = "date"
+        if not isinstance(trigger, str):
+            raise TypeError(
+                f"trigger must be a trigger, the alias of one such as 'interval', or None for now, got {trigger!r}"
+            )
+        zone = {} if trigger in COMBINATIONS else {"timezone": self.timezone}
+        made: BaseTrigger = _plugins.find("trigger", trigger)(**zone | trigger_args)
+        return made
+
+    def change(self, job: Job, changes: Mapping[str, Any]) -> Job:
+        """
+        Return *job* with *changes* made, which are attributes of `Job`.
+
+        Raises:
+            AttributeError: There is no such attribute, or users may not change it.
+            ValueError: A value is out of range, or the arguments do not fit the callable.
+            TypeError: A value is of the wrong type.
+        """
+        for name, value in changes.items():
+            if name == "next_run_time":
+                job.next_nominal_time = job.next_run_time = self._moment(name, value)
+            elif name == "id":
+                raise ValueError(f"the id of a job may not be changed, got id={value!r} for job {job.id!r}")
+            elif name in OPTION_CHECKS:
+                setattr(job, name, OPTION_CHECKS[name](value))
+            else:
+                known = ", ".join(sorted({*OPTION_CHECKS, "next_run_time"}))
+                raise AttributeError(f"job {job.id!r} has no attribute {name!r} to modify; there are: {known}")
+        if changes.keys() & {"func", "args", "kwargs"}:
+            job.func = _callable(job.func)
+            _refs.check_arguments(job.func, job.args, job.kwargs)
+            if "func" in changes:
+                if "name" not in changes:
+                    job.name = _refs.name_of(job.func)
+                job.executor = _executor_for(
+                    DEFAULT_EXECUTOR if job.executor == COROUTINE_EXECUTOR else job.executor, job.func
+                )
+        job.quarantine = None
+        return job
+
+    def _moment(self, name: str, value: object) -> datetime | None:
+        return _timezones.to_datetime(value, self.timezone, name)
+
+
+def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Return the nominal and the due time of the first run from *now* on; (None, None) if there is none."""
+    nominal = job.trigger.get_next_fire_time(None, now)
+    return nominal, None if nominal is None else due_time(job.id, job.trigger, nominal)
+
+
+def replace(old: Job, new: Job) -> Job:
+    """Let *new* take the place of *old*: it stays paused, and with the same schedule what comes next stays."""
+    if old.next_run_time is None:
+        return attrs.evolve(new, next_nominal_time=None, next_run_time=None)
+    if not new.trigger.is_same_schedule(old.trigger):
+        return new
+    return attrs.evolve(
+        new, trigger=old.trigger, next_nominal_time=old.next_nominal_time, next_run_time=old.next_run_time
+    )
+
+
+def reset(old: Job, new: Job) -> Job:
+    """Let *new* take the place of *old*, as if that had never been."""
+    return new
+
+
+def refuse(old: Job, new: Job) -> Job:
+    """Let nothing take the place of *old*."""
+    raise ConflictingIdError(new.id)
+
+
+CONFLICTS: Mapping[str, Merge] = {"error": refuse, "replace": replace, "reset": reset}
+"""What `on_conflict` may be, and what then becomes of the two jobs."""
+
+
+def _merge_for(on_conflict: str | None, replace_existing: bool, is_timed: bool) -> Merge:
+    if on_conflict is None:
+        on_conflict = "replace" if replace_existing else "error"
+    try:
+        merge = CONFLICTS[on_conflict]
+        return reset if merge is replace and is_timed else merge
+    except (KeyError, TypeError):
+        raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}, got {on_conflict!r}") from None
+
+
+def _callable(func: object) -> Callable[..., Any]:
+    checked = check_func(func)
+    if not isinstance(checked, str):
+        return checked
+    found = _refs.resolve(checked)
+    if not callable(found):
+        raise TypeError(f"func must lead to a callable, got {checked!r}, which is {found!r}")
+    return found  # type: ignore[no-any-return]  # it is callable
+
+
+def _executor_for(alias: str, func: Callable[..., Any]) -> str:
+    if alias == DEFAULT_EXECUTOR and _refs.is_coroutine_callable(func):
+        return COROUTINE_EXECUTOR
+    return alias
+
+
+def _option(name: str, value: Any, default: Any) -> Any:
+    return default if value is undefined else OPTION_CHECKS[name](value)

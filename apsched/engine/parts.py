@@ -1,0 +1,104 @@
+"""Hold the parts of one scheduler, for its verbs (layer 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apsched.clock import Clock
+from apsched.engine.bus import Bus
+from apsched.engine.loop import StoreLoop
+from apsched.engine.make_job import Draft, JobMaker
+from apsched.engine.results import Results
+from apsched.engine.runner import Runner
+from apsched.engine.slots import Slots
+from apsched.events import SchedulerEvent
+from apsched.exceptions import AliasLookupError, SchedulerNotRunningError
+from apsched.jobstores.base import JobStore
+from apsched.notifiers.base import Notifier
+
+
+class Parts:
+    """
+    The parts of a scheduler; the base of the classes that have its verbs.
+
+    Before the start each store is stood in for by a *stage*, a memory store that keeps what is added until the store is
+    open. The verbs ask `_store` and need not know.
+
+    Args:
+        stores: Alias -> store.
+        make_stage: Makes a stage.
+        maker: Makes jobs.
+        clock: Time.
+        bus: Listeners.
+        notifier: Tells other nodes.
+    """
+
+    def __init__(
+        self,
+        *,
+        stores: dict[str, JobStore],
+        make_stage: Callable[[], JobStore],
+        maker: JobMaker,
+        clock: Clock,
+        bus: Bus,
+        notifier: Notifier,
+    ) -> None:
+        self._stores = stores
+        self._make_stage = make_stage
+        self._stages: dict[str, JobStore] = {}
+        self._drafts: dict[tuple[str, str], Draft] = {}  # (alias of the store, job id) -> how the staged job was added
+        self._maker = maker
+        self._clock = clock
+        self._bus = bus
+        self._notifier = notifier
+        self._results = Results()
+        self._slots = Slots(self._wake_starved)
+        self._loops: dict[str, StoreLoop] = {}  # one for each store that is open
+        self._runner: Runner | None = None
+
+    def _wake_starved(self) -> None:
+        for loop in self._loops.values():
+            loop.wake_if_starved()
+
+    def _aliases(self, alias: str | None) -> list[str]:
+        """Return *alias*, or those of all stores if it is None."""
+        known = [*self._stores, *(staged for staged in self._stages if staged not in self._stores)]
+        if alias is None:
+            return known
+        if alias not in self._stores and (self._is_started or alias not in self._stages):
+            raise AliasLookupError("job store", alias, known)
+        return [alias]
+
+    @property
+    def _is_started(self) -> bool:
+        return self._runner is not None
+
+    def _store(self, alias: str) -> JobStore:
+        """Return the store of that alias if it is open, or its stage."""
+        if alias in self._loops:
+            return self._stores[alias]
+        if self._is_started:
+            raise AliasLookupError("job store", alias, self._stores)
+        if alias not in self._stages:
+            self._stages[alias] = self._make_stage()
+        return self._stages[alias]
+
+    def _open_store(self, alias: str) -> JobStore:
+        """Return the store of that alias, which must be open."""
+        if alias not in self._loops:
+            raise SchedulerNotRunningError(
+                f"the scheduler is not running, so its job store {alias!r} is not open; start it first"
+            )
+        return self._stores[alias]
+
+    async def _changed(self, alias: str) -> None:
+        """Let this node and the others look at the store of that alias."""
+        if alias in self._loops:
+            self._loops[alias].wake()
+            await self._notifier.notify(alias)
+
+    def _publish(self, event: type[SchedulerEvent], code: int, **details: Any) -> None:
+        """Make and publish an event if anybody listens to it."""
+        if self._bus.wants(code):
+            self._bus.publish(event(code, **details))

@@ -1,0 +1,136 @@
+"""Store how runs ended, in batches, and then tell the listeners (layer 6)."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from apsched.clock import Clock, Wakeup
+from apsched.engine.backoff import Backoff
+from apsched.engine.bus import Bus
+from apsched.engine.results import Finished, Results
+from apsched.events import (
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_REMOVED,
+    JobEvent,
+    JobExecutionEvent,
+)
+from apsched.jobstores.base import JobStore
+from apsched.run import Outcome, Run
+
+logger = logging.getLogger("apsched.runs")
+
+BATCH = 500  # runs that one transaction stores
+
+CODES = {
+    Outcome.SUCCEEDED: EVENT_JOB_EXECUTED,
+    Outcome.FAILED: EVENT_JOB_ERROR,
+    Outcome.TIMED_OUT: EVENT_JOB_ERROR,
+    Outcome.CANCELLED: EVENT_JOB_CANCELLED,
+}
+
+
+class Recorder:
+    """
+    Takes the finished runs of one store.
+
+    Args:
+        store: Where they are stored.
+        alias: Its alias.
+        clock: Is told when a run is over.
+        bus: Gets the events.
+        results: Gets the finished runs.
+        on_recorded: Called with the ids of the jobs of which runs were stored.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        alias: str,
+        clock: Clock,
+        bus: Bus,
+        results: Results,
+        on_recorded: Callable[[Sequence[Finished]], None],
+    ) -> None:
+        self._store = store
+        self._alias = alias
+        self._clock = clock
+        self._bus = bus
+        self._results = results
+        self._on_recorded = on_recorded
+        self._finished: deque[Finished] = deque()
+        self._wakeup = Wakeup()
+        self._is_closing = False
+        self.expected = 0  # runs that were started and whose end has not come here
+
+    @property
+    def backlog(self) -> int:
+        """How many finished runs are not stored yet."""
+        return len(self._finished)
+
+    def put(self, finished: Finished) -> None:
+        """Take a finished run."""
+        self.expected -= 1
+        self._finished.append(finished)
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """Let `run` return when all started runs have ended and are stored."""
+        self._is_closing = True
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Store and tell until `close`."""
+        backoff = Backoff()
+        while True:
+            self._wakeup.arm()
+            while self._finished:
+                batch = [self._finished[place] for place in range(min(BATCH, len(self._finished)))]
+                try:
+                    stored = await self._store.finish([finished.run for finished in batch])
+                except Exception:
+                    logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
+                    await backoff.sleep(self._clock)
+                    continue
+                backoff.reset()
+                for _ in batch:
+                    self._finished.popleft()
+                self._tell(batch, stored)
+            if self._is_closing and not self.expected:
+                return
+            await self._clock.wait(self._wakeup, None)
+
+    def _tell(self, batch: Sequence[Finished], stored: Sequence[Run]) -> None:
+        kept = set(map(id, stored))
+        for finished in batch:
+            if id(finished.run) in kept:
+                self._publish(finished)
+                self._results.settle(finished)
+            else:
+                logger.warning("run %s ended after its claim was lost; its result is dropped", finished.run.id)
+            self._clock.work_ended()
+        self._on_recorded(batch)
+
+    def _publish(self, finished: Finished) -> None:
+        run = finished.run
+        if run.outcome is Outcome.FAILED:
+            logger.error("run %s failed\n%s", run.id, run.error or run.reason)
+        code = CODES.get(run.outcome)
+        if code is not None and self._bus.wants(code):
+            self._bus.publish(
+                JobExecutionEvent(
+                    code,
+                    job_id=run.job_id,
+                    jobstore=self._alias,
+                    scheduled_run_time=run.nominal_time,
+                    retval=run.retval,
+                    exception=finished.exception,
+                    traceback=run.error,
+                    run=run,
+                )
+            )
+        if finished.removes_job and run.outcome.is_final and self._bus.wants(EVENT_JOB_REMOVED):
+            self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=run.job_id, jobstore=self._alias))

@@ -1,0 +1,418 @@
+"""The verbs that add, change, find and remove jobs (layer 6)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TextIO, TypeVar
+
+from apsched._undefined import Undefined, undefined
+from apsched.engine.make_job import Draft, first_times, refuse
+from apsched.engine.parts import Parts
+from apsched.engine.sync import OWNER_TAG, SyncReport, compare
+from apsched.events import (
+    EVENT_ALL_JOBS_REMOVED,
+    EVENT_JOB_ADDED,
+    EVENT_JOB_MODIFIED,
+    EVENT_JOB_REMOVED,
+    JobEvent,
+    SchedulerEvent,
+)
+from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError
+from apsched.job import Job, Overlap, check_tags
+from apsched.jobstores.base import Change, JobFilter, Merge
+from apsched.triggers.base import BaseTrigger
+
+logger = logging.getLogger("apsched.jobs")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class JobRegistry(Parts):
+    """The verbs about jobs."""
+
+    async def add_job(
+        self,
+        func: Callable[..., Any] | str,
+        trigger: BaseTrigger | str | None = None,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        misfire_grace_time: float | Undefined | None = undefined,
+        coalesce: bool | Undefined = undefined,
+        max_instances: int | Undefined = undefined,
+        next_run_time: datetime | str | Undefined | None = undefined,
+        jobstore: str = "default",
+        executor: str = "default",
+        replace_existing: bool = False,
+        *,
+        overlap: Overlap | Undefined = undefined,
+        tags: Mapping[str, str] | None = None,
+        keep_runs: int | Undefined | None = undefined,
+        on_conflict: str | None = None,
+        **trigger_args: Any,
+    ) -> Job:
+        """
+        Add a job.
+
+        Options that are not given are those of `job_defaults`. Their meanings are those of the attributes of `Job`.
+
+        Args:
+            func: The callable, or its reference `"package.module:qualified.name"`, which is resolved now.
+            trigger: Says when to run: a trigger, or the alias of one (`"date"`, `"interval"`, `"cron"`,
+                `"calendarinterval"`, or that of a plugin), which is made of *trigger_args*; None: once, now.
+            args: Positional arguments of the callable; checked against its signature.
+            kwargs: Keyword arguments of the callable; checked against its signature.
+            id: Unique in the store, 1 to 191 characters; None: a random one.
+            name: For people; None: that of the callable.
+            misfire_grace_time: How many seconds late a run may start, more than 0; None: any number.
+            coalesce: Whether of several nominal times that are due at once only the last runs.
+            max_instances: How many runs may be under way at a time.
+            next_run_time: When to run next, in place of what the trigger says; None adds the job paused. Naive ones are
+                in the scheduler's zone.
+            jobstore: Alias of the store.
+            executor: Alias of the executor. `"default"` sends coroutine functions to the executor `"asyncio"`.
+            replace_existing: Short for `on_conflict="replace"`.
+            overlap: What becomes of a nominal time while `max_instances` runs are under way.
+            tags: Names and values to find the job by.
+            keep_runs: How many finished runs the history keeps.
+            on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
+                place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
+                `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
+            **trigger_args: Arguments of the trigger that *trigger* is the alias of.
+
+        Returns:
+            The job as it is kept. One whose trigger has no time left is not kept, and a warning logged.
+
+        Raises:
+            ConflictingIdError: The id is taken and nothing is said about it.
+            TransientJobError: The store cannot keep the job.
+            LookupError: An alias is not known, or the reference of the callable leads nowhere.
+            ValueError: A value is out of range, or the arguments do not fit the callable.
+            TypeError: A value is of the wrong type.
+        """
+        draft = self._maker.draft(
+            self._clock.now(),
+            func,
+            trigger,
+            args,
+            kwargs,
+            id,
+            name,
+            misfire_grace_time,
+            coalesce,
+            max_instances,
+            next_run_time,
+            jobstore,
+            executor,
+            replace_existing,
+            overlap=overlap,
+            tags=tags,
+            keep_runs=keep_runs,
+            on_conflict=on_conflict,
+            **trigger_args,
+        )
+        return (await self._add(jobstore, [draft]))[0]
+
+    async def add_jobs(self, jobs: Iterable[Mapping[str, Any]], *, jobstore: str = "default") -> list[Job]:
+        """
+        Add many jobs to one store in one transaction: all of them or none.
+
+        Args:
+            jobs: For each job the parameters of `add_job` by name, *jobstore* left out.
+            jobstore: Alias of the store.
+
+        Returns:
+            The jobs as they are kept, in the order of *jobs*.
+
+        Raises:
+            Exception: What `add_job` raises, for the first job with which something is wrong.
+        """
+        now = self._clock.now()
+        drafts = [self._maker.draft(now, **{**parameters, "jobstore": jobstore}) for parameters in jobs]
+        ids = set()
+        for draft in drafts:
+            if draft.job.id in ids:
+                raise ConflictingIdError(draft.job.id)
+            ids.add(draft.job.id)
+        return await self._add(jobstore, drafts)
+
+    async def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
+        """
+        Change a job.
+
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+            **changes: Attributes of `Job` and their new values: any but the id. A new *trigger* counts from the next
+                run on (`reschedule_job` makes it count at once); a *next_run_time* of None pauses the job.
+
+        Returns:
+            The changed job.
+
+        Raises:
+            JobLookupError: There is no such job.
+            AttributeError: There is no such attribute, or it may not be changed.
+            ValueError: A value is out of range.
+            TypeError: A value is of the wrong type.
+        """
+        if "executor" in changes:
+            self._check_executor(job_id, changes["executor"])
+        return await self._update(job_id, jobstore, lambda job: self._maker.change(job, changes))
+
+    async def reschedule_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        trigger: BaseTrigger | str | None = None,
+        **trigger_args: Any,
+    ) -> Job:
+        """
+        Give a job another trigger and compute its next run time from it; a paused job is resumed by that.
+
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+            trigger: A trigger, or the alias of one, which is made of *trigger_args*; None: once, now.
+            **trigger_args: Arguments of the trigger.
+
+        Raises:
+            JobLookupError: There is no such job.
+            ValueError: The trigger has no time left; the job stays as it is.
+        """
+        now = self._clock.now()
+        made = self._maker.trigger(trigger, trigger_args).anchored(now)
+
+        def change(job: Job) -> Job:
+            job.trigger = made
+            job.next_nominal_time, job.next_run_time = first_times(job, now)
+            if job.next_run_time is None:
+                raise ValueError(f"the trigger of job {job.id!r} must have a time to come, got {made}, which has none")
+            job.quarantine = None
+            return job
+
+        return await self._update(job_id, jobstore, change)
+
+    async def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
+        """
+        Let a job not run until it is resumed; runs under way go on.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+        return await self._update(job_id, jobstore, lambda job: self._maker.change(job, {"next_run_time": None}))
+
+    async def resume_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
+        """
+        Let a paused job run again, from its trigger's next time on; what fell into the pause does not run.
+
+        Returns:
+            The job, or None if its trigger has no time left, in which case the job is removed.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+        now = self._clock.now()
+
+        def change(job: Job) -> Job:
+            job.next_nominal_time, job.next_run_time = first_times(job, now)
+            job.quarantine = None
+            return job
+
+        job = await self._update(job_id, jobstore, change)
+        if job.next_run_time is not None:
+            return job
+        await self.remove_job(job_id, jobstore)
+        return None
+
+    async def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        """
+        Remove a job; runs under way go on, pending ones are cancelled, the history stays.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+        for alias in self._aliases(jobstore):
+            try:
+                await self._store(alias).remove(job_id)
+            except JobLookupError:
+                continue
+            self._drafts.pop((alias, job_id), None)
+            logger.info("removed job %s from job store %r", job_id, alias)
+            self._publish(JobEvent, EVENT_JOB_REMOVED, job_id=job_id, jobstore=alias)
+            await self._changed(alias)
+            return
+        raise JobLookupError(job_id)
+
+    async def remove_all_jobs(self, jobstore: str | None = None) -> None:
+        """Remove all jobs of one store or, without an alias, of all stores."""
+        for alias in self._aliases(jobstore):
+            await self._store(alias).clear()
+            for key in [key for key in self._drafts if key[0] == alias]:
+                del self._drafts[key]
+            await self._changed(alias)
+        self._publish(SchedulerEvent, EVENT_ALL_JOBS_REMOVED, alias=jobstore)
+
+    async def sync(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        *,
+        prune: bool = True,
+        dry_run: bool = False,
+        owner: str = "code",
+        jobstore: str = "default",
+    ) -> SyncReport:
+        """
+        Make a store hold just the jobs that code declares, in one place, at every start.
+
+        A declared job that is in the store keeps what comes next, being paused and its history, unless its schedule
+        has changed. Jobs of other owners, and those added by `add_job`, are left alone.
+
+        Args:
+            jobs: For each job the parameters of `add_job` by name; an *id* is required.
+            prune: Whether jobs that this owner declared earlier and does not any more are removed.
+            dry_run: Only report.
+            owner: Names the declaration; kept as a tag of its jobs.
+            jobstore: Alias of the store.
+
+        Returns:
+            What was changed, or would be.
+
+        Raises:
+            ValueError: A job has no id.
+            Exception: What `add_job` raises, for the first job with which something is wrong.
+        """
+        now = self._clock.now()
+        drafts = []
+        for parameters in jobs:
+            if not parameters.get("id"):
+                raise ValueError(f"a declared job must have an id, got {dict(parameters)!r}; give it id=...")
+            tags = {**(parameters.get("tags") or {}), OWNER_TAG: owner}
+            options = {**parameters, "tags": tags, "jobstore": jobstore, "on_conflict": "replace"}
+            drafts.append(self._maker.draft(now, **options))
+        stored = await self._store(jobstore).select(JobFilter(tags={OWNER_TAG: owner}))
+        report = compare(drafts, stored, prune)
+        if not dry_run:
+            for job_id in report.removed:
+                await self.remove_job(job_id, jobstore)
+            written = {*report.added, *report.changed}
+            await self._add(jobstore, [draft for draft in drafts if draft.job.id in written])
+        return report
+
+    async def get_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
+        """Return the job of that id, or None."""
+        for alias in self._aliases(jobstore):
+            job = await self._store(alias).get(job_id)
+            if job is not None:
+                return job
+        return None
+
+    async def get_jobs(
+        self,
+        jobstore: str | None = None,
+        pending: bool | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[Job]:
+        """
+        Return jobs by next run time and id, paused ones last, store by store.
+
+        Args:
+            jobstore: Alias of a store; None: all stores.
+            pending: True: only jobs that wait for the scheduler to start; False: only others.
+            tags: Only jobs that have all of these tags with these values.
+            limit: At most so many.
+            after: The id of a job of the one store *jobstore*: only jobs that come after it.
+        """
+        where = JobFilter(tags=check_tags(tags))
+        jobs: list[Job] = []
+        if pending is not None and pending is self._is_started:
+            return jobs
+        for alias in self._aliases(jobstore):
+            rest = None if limit is None else limit - len(jobs)
+            jobs += await self._store(alias).select(where, rest, after)
+        return jobs
+
+    async def print_jobs(self, jobstore: str | None = None, out: TextIO | None = None) -> None:
+        """
+        Print the jobs, store by store.
+
+        Args:
+            jobstore: Alias of a store; None: all stores.
+            out: Where to; None: standard output.
+        """
+        lines = []
+        for alias in self._aliases(jobstore):
+            lines.append(f"Jobstore {alias}:")
+            jobs = await self._store(alias).select(JobFilter())
+            lines += [f"    {job}" for job in jobs] or ["    No scheduled jobs"]
+        print("\n".join(lines), file=sys.stdout if out is None else out)  # noqa: T201  # what the verb is for
+
+    async def _add(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
+        if self._is_started:
+            return await self._keep(alias, drafts)
+        for draft in drafts:
+            draft.job.is_pending = True
+        jobs = await self._store(alias).add([draft.job for draft in drafts], _merge_of(drafts))
+        for draft in drafts:
+            self._drafts[alias, draft.job.id] = draft
+        return jobs
+
+    async def _keep(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
+        """Add jobs to an open store."""
+        store = self._store(alias)
+        for draft in drafts:
+            self._check_executor(draft.job.id, draft.job.executor)
+            if draft.job.next_run_time is None and not draft.is_timed:
+                logger.warning("job %r is not added: its trigger %s has no time left", draft.job.id, draft.job.trigger)
+        kept = [draft for draft in drafts if draft.job.next_run_time is not None or draft.is_timed]
+        jobs = await store.add([draft.job for draft in kept], _merge_of(kept))
+        await self._changed(alias)
+        for job in jobs:
+            logger.info("added job %r to job store %r", job.name, alias)
+            self._publish(JobEvent, EVENT_JOB_ADDED, job_id=job.id, jobstore=alias)
+        found = {job.id: job for job in jobs}
+        return [found.get(draft.job.id, draft.job) for draft in drafts]
+
+    async def _adopt_staged(self, alias: str) -> None:
+        """Move what was added before the start into the store, which is open now."""
+        stage = self._stages.pop(alias, None)
+        if stage is None:
+            return
+        now = self._clock.now()
+        drafts = []
+        for job in await stage.select(JobFilter()):
+            draft = self._drafts.pop((alias, job.id))
+            job.is_pending = False
+            nominal, due = first_times(job, now)
+            is_paused = job.next_run_time is None and due is not None
+            if not is_paused and not draft.is_timed:
+                job.next_nominal_time, job.next_run_time = nominal, due
+            drafts.append(Draft(job=job, is_timed=draft.is_timed or is_paused, merge=draft.merge))
+        await self._keep(alias, drafts)
+
+    async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
+        for alias in self._aliases(jobstore):
+            try:
+                job = await self._store(alias).update(job_id, change)
+            except JobLookupError:
+                continue
+            await self._changed(alias)
+            logger.info("changed job %s in job store %r", job_id, alias)
+            self._publish(JobEvent, EVENT_JOB_MODIFIED, job_id=job_id, jobstore=alias)
+            return job
+        raise JobLookupError(job_id)
+
+    def _check_executor(self, job_id: str, alias: object) -> None:
+        if self._is_started and alias not in self._slots:
+            raise AliasLookupError(f"executor for job {job_id!r}", str(alias), self._slots.in_use())
+
+
+def _merge_of(drafts: Sequence[Draft]) -> Merge | None:
+    merges = {draft.job.id: draft.merge for draft in drafts if draft.merge is not refuse}
+    return (lambda old, new: merges.get(new.id, refuse)(old, new)) if merges else None

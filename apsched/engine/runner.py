@@ -1,0 +1,224 @@
+"""Carry out one run: call the callable through its executor and tell how it ended (layer 6)."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import anyio
+
+from apsched import _eventloop, _refs
+from apsched._eventloop import TaskPool, Waiter
+from apsched.clock import Clock
+from apsched.engine.results import Finished
+from apsched.engine.slots import Slot, Slots
+from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
+from apsched.executors.base import Call
+from apsched.job import Job
+from apsched.run import Outcome, Run
+
+logger = logging.getLogger("apsched.runs")
+
+Sink: TypeAlias = Callable[[Finished], None]
+
+
+class _UnderWay:
+    """A run that was claimed and has not ended."""
+
+    __slots__ = ("call", "cancel", "is_entered", "job", "reason", "removes_job", "run", "sink", "slot")
+
+    def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink) -> None:
+        self.job = job
+        self.run = run
+        self.removes_job = removes_job
+        self.slot = slot
+        self.sink = sink
+        self.call: Call | None = None
+        self.cancel: Callable[[], object] | None = None
+        self.reason: str | None = None  # why it is being cancelled
+        self.is_entered = False
+
+
+_current: ContextVar[tuple[Runner, Run] | None] = ContextVar("apsched_current_run", default=None)
+
+
+def current_run() -> Run:
+    """
+    Return the run that the calling code belongs to.
+
+    Works in coroutine functions and in threads of the built-in executors, not in worker processes.
+
+    Raises:
+        SchedulerStateError: The calling code is not part of a run.
+    """
+    current = _current.get()
+    if current is None:
+        raise SchedulerStateError("current_run() was called outside of a run; call it from a job's callable")
+    return current[1]
+
+
+class Runner:
+    """
+    The runs under way on this node.
+
+    Args:
+        clock: Gives the times of the runs, and is told what is under way.
+        slots: Where the executors are, and where each run takes and frees a slot.
+        tasks: Where each run has its task.
+    """
+
+    def __init__(self, clock: Clock, slots: Slots, tasks: TaskPool) -> None:
+        self._clock = clock
+        self._slots = slots
+        self._tasks = tasks
+        self._under_way: dict[Run, _UnderWay] = {}
+        self._idle_waiters: list[tuple[str | None, Waiter[None]]] = []
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling code belongs to a run of this runner."""
+        current = _current.get()
+        return current is not None and current[0] is self
+
+    def start(self, job: Job, run: Run, sink: Sink, *, removes_job: bool = False) -> None:
+        """
+        Start *run*, which this node has claimed.
+
+        Args:
+            job: Its job.
+            run: Claimed.
+            sink: Gets the finished run, in the thread of the event loop.
+            removes_job: Whether the run is the job's last.
+        """
+        self._clock.work_began()
+        slot = self._slots.take(job.executor)
+        if slot is None:
+            reason = f"no executor has the alias {job.executor!r} any more"
+            sink(Finished(_closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
+            return
+        under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink)
+        under_way.cancel = self._tasks.start(self._run, under_way)
+
+    def cancel(self, run: Run, reason: str) -> bool:
+        """Cancel *run*; False if it is not under way here."""
+        under_way = next((known for known in self._under_way.values() if known.run.id == run.id), None)
+        if under_way is None:
+            return False
+        self._cancel(under_way, reason)
+        return True
+
+    def cancel_all(self, reason: str, executor: str | None = None) -> None:
+        """Cancel every run, or those on the executor of that alias."""
+        for under_way in list(self._under_way.values()):
+            if executor in (None, under_way.job.executor):
+                self._cancel(under_way, reason)
+
+    async def wait_until_idle(self, executor: str | None = None) -> None:
+        """Return when no run is under way, or none on the executor of that alias."""
+        if self._is_idle(executor):
+            return
+        waiter: Waiter[None] = _eventloop.current().waiter()
+        self._idle_waiters.append((executor, waiter))
+        await waiter.wait()
+
+    def _is_idle(self, executor: str | None) -> bool:
+        return not any(executor in (None, under_way.job.executor) for under_way in self._under_way.values())
+
+    async def _run(self, under_way: _UnderWay) -> None:
+        under_way.is_entered = True
+        job, run = under_way.job, under_way.run
+        _current.set((self, run))
+        outcome = Outcome.SUCCEEDED
+        retval = error = reason = call = None
+        exception: BaseException | None = None
+        try:
+            func = job.func if not isinstance(job.func, str) else _refs.resolve(job.func)
+            args = job.args if run.args is None else run.args
+            kwargs = job.kwargs if run.kwargs is None else run.kwargs
+            call = under_way.call = Call(func, args, kwargs, copy_context(), self._clock.now)
+            retval = await under_way.slot.executor.execute(call)
+        except ExecutorRefusedError as exc:
+            outcome, reason = Outcome.PENDING, str(exc)
+        except BaseException as exc:
+            if under_way.reason is not None and isinstance(exc, anyio.get_cancelled_exc_class()):
+                self._end_cancelled(under_way)
+                raise
+            outcome, exception, error = Outcome.FAILED, exc, _describe(exc)
+        finished_run = _closed(run, outcome, self._clock, call, retval=retval, error=error, reason=reason)
+        self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
+
+    def _cancel(self, under_way: _UnderWay, reason: str) -> None:
+        under_way.reason = reason
+        if not under_way.is_entered:  # its task will end without having run a line
+            self._end_cancelled(under_way)
+        if under_way.cancel is not None:
+            under_way.cancel()
+
+    def _end_cancelled(self, under_way: _UnderWay) -> None:
+        call = under_way.call
+        was_started = call is not None and call.started_at is not None
+        outcome = Outcome.CANCELLED if was_started else Outcome.PENDING
+        run = _closed(under_way.run, outcome, self._clock, call, reason=under_way.reason)
+        self._end(under_way, Finished(run, None, under_way.removes_job))
+
+    def _end(self, under_way: _UnderWay, finished: Finished) -> None:
+        del self._under_way[under_way.run]
+        under_way.sink(finished)
+        self._slots.give_back(under_way.slot, finished.run.duration or 0.0)
+        if self._idle_waiters:
+            for executor, waiter in self._idle_waiters:
+                if self._is_idle(executor):
+                    waiter.set(None)
+
+
+def _closed(
+    run: Run,
+    outcome: Outcome,
+    clock: Clock,
+    call: Call | None,
+    *,
+    retval: Any = None,
+    error: str | None = None,
+    reason: str | None = None,
+) -> Run:
+    """Return *run* as it ended; written out because `attrs.evolve` costs as much as the rest of a run."""
+    is_final = outcome is not Outcome.PENDING
+    return Run(
+        job_id=run.job_id,
+        nominal_time=run.nominal_time,
+        outcome=outcome,
+        due_time=run.due_time,
+        first_nominal_time=run.first_nominal_time,
+        count=run.count,
+        is_manual=run.is_manual,
+        epoch=run.epoch,
+        node=run.node,
+        claimed_at=run.claimed_at,
+        started_at=call.started_at if is_final and call is not None else None,
+        finished_at=clock.now() if is_final else None,
+        retval=retval,
+        error=error,
+        reason=reason,
+        args=run.args,
+        kwargs=run.kwargs,
+    )
+
+
+def _describe(exc: BaseException) -> str:
+    """Return the traceback of *exc* from the callable on, without the frames that led there."""
+    frames = exc.__traceback__
+    while frames is not None and frames.tb_next is not None and _is_own(frames):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(exc), exc, frames))
+
+
+def _is_own(frame: TracebackType) -> bool:
+    module: str = frame.tb_frame.f_globals.get("__name__", "")
+    return module.startswith(("apsched.engine.", "apsched.executors."))

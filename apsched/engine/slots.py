@@ -1,0 +1,77 @@
+"""Count which executors are free to take how many runs (layer 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from apsched.executors.base import Executor
+
+LOOK_LIMIT = 256  # jobs that one look at a store takes for an executor: about 3 ms of work before the first run starts
+AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
+AHEAD_LIMIT = 64  # runs, at most, that are claimed ahead
+SMOOTHING = 0.05  # weight of the newest run in the mean duration
+
+
+class Slot:
+    """How far one executor is in use."""
+
+    __slots__ = ("executor", "in_use", "mean_duration")
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.in_use = 0
+        self.mean_duration = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
+
+    @property
+    def free(self) -> int:
+        """How many runs may be claimed now."""
+        capacity = self.executor.capacity
+        ahead = min(AHEAD_LIMIT, int(capacity * AHEAD / self.mean_duration))
+        return min(LOOK_LIMIT, capacity + ahead - self.in_use)
+
+
+class Slots:
+    """
+    The executors of a scheduler and how many runs each may take.
+
+    Args:
+        on_freed: Called when an executor that had no slot left has one again.
+    """
+
+    def __init__(self, on_freed: Callable[[], None]) -> None:
+        self._slots: dict[str, Slot] = {}
+        self._on_freed = on_freed
+
+    def add(self, alias: str, executor: Executor) -> None:
+        """Let runs be claimed for *executor*."""
+        self._slots[alias] = Slot(executor)
+
+    def remove(self, alias: str) -> None:
+        """Let no more runs be claimed for the executor of that alias."""
+        del self._slots[alias]
+
+    def __contains__(self, alias: str) -> bool:
+        return alias in self._slots
+
+    def free(self) -> dict[str, int]:
+        """Return alias -> how many runs may be claimed now, 0 or more."""
+        return {alias: max(0, slot.free) for alias, slot in self._slots.items()}
+
+    def in_use(self) -> dict[str, int]:
+        """Return alias -> how many runs are claimed and not finished."""
+        return {alias: slot.in_use for alias, slot in self._slots.items()}
+
+    def take(self, alias: str) -> Slot | None:
+        """Use up a slot; None if there is no such executor (any more)."""
+        slot = self._slots.get(alias)
+        if slot is not None:
+            slot.in_use += 1
+        return slot
+
+    def give_back(self, slot: Slot, duration: float) -> None:
+        """Free *slot* after a run of *duration* seconds."""
+        was_full = slot.free <= 0
+        slot.in_use -= 1
+        slot.mean_duration += SMOOTHING * (max(duration, 1e-6) - slot.mean_duration)
+        if was_full:
+            self._on_freed()

@@ -1,0 +1,111 @@
+"""Say what listeners are told: the event codes and classes of APScheduler 3, and what goes beyond them (layer 4)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from apsched.run import Run
+
+EVENT_SCHEDULER_STARTED = EVENT_SCHEDULER_START = 2**0
+EVENT_SCHEDULER_SHUTDOWN = 2**1
+EVENT_SCHEDULER_PAUSED = 2**2
+EVENT_SCHEDULER_RESUMED = 2**3
+EVENT_EXECUTOR_ADDED = 2**4
+EVENT_EXECUTOR_REMOVED = 2**5
+EVENT_JOBSTORE_ADDED = 2**6
+EVENT_JOBSTORE_REMOVED = 2**7
+EVENT_ALL_JOBS_REMOVED = 2**8
+EVENT_JOB_ADDED = 2**9
+EVENT_JOB_REMOVED = 2**10
+EVENT_JOB_MODIFIED = 2**11
+EVENT_JOB_EXECUTED = 2**12
+EVENT_JOB_ERROR = 2**13
+EVENT_JOB_MISSED = 2**14
+EVENT_JOB_SUBMITTED = 2**15
+EVENT_JOB_MAX_INSTANCES = 2**16
+EVENT_JOB_COALESCED = 2**17
+EVENT_JOB_CANCELLED = 2**18
+EVENT_JOB_QUARANTINED = 2**19
+EVENT_CLOCK_JUMPED = 2**20
+EVENT_JOBSTORE_FAILED = 2**21
+EVENT_JOBSTORE_RECOVERED = 2**22
+EVENT_ALL = 2**23 - 1
+
+NAMES: dict[int, str] = {
+    value: name
+    for name, value in list(globals().items())
+    if name.startswith("EVENT_") and name not in ("EVENT_ALL", "EVENT_SCHEDULER_START")
+}
+"""Code -> name of the constant."""
+
+
+@attrs.frozen(eq=False)
+class SchedulerEvent:
+    """
+    Something happened to the scheduler or a part of it.
+
+    Attributes:
+        code: One of the `EVENT_` constants.
+        alias: Alias of the store or executor that it is about, or None.
+        detail: One sentence that says more, or None (clock jumps, store failures).
+    """
+
+    code: int
+    alias: str | None = None
+    detail: str | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """The name of the code's constant."""
+        return NAMES.get(self.code, str(self.code))
+
+
+@attrs.frozen(eq=False)
+class JobEvent(SchedulerEvent):
+    """
+    Something happened to a job.
+
+    Attributes:
+        job_id: The id of the job.
+        jobstore: Alias of its store.
+    """
+
+    job_id: str = attrs.field(kw_only=True)
+    jobstore: str = attrs.field(kw_only=True)
+
+
+@attrs.frozen(eq=False)
+class JobSubmissionEvent(JobEvent):
+    """
+    Runs were given to their executor, or would have been but for runs of the job that are under way.
+
+    Attributes:
+        scheduled_run_times: Their nominal times, aware.
+        runs: The runs.
+    """
+
+    scheduled_run_times: list[datetime] = attrs.field(kw_only=True)
+    runs: tuple[Run, ...] = attrs.field(kw_only=True)
+
+
+@attrs.frozen(eq=False)
+class JobExecutionEvent(JobEvent):
+    """
+    The outcome of a run was stored.
+
+    Attributes:
+        scheduled_run_time: The nominal time, aware.
+        retval: What the callable returned.
+        exception: What it raised; None if it did not, or if that happened on another node.
+        traceback: The traceback of that, as text.
+        run: The run.
+    """
+
+    scheduled_run_time: datetime = attrs.field(kw_only=True)
+    retval: Any = attrs.field(default=None, kw_only=True)
+    exception: BaseException | None = attrs.field(default=None, kw_only=True)
+    traceback: str | None = attrs.field(default=None, kw_only=True)
+    run: Run = attrs.field(kw_only=True)

@@ -1,0 +1,320 @@
+"""Say what a job is, and check what users ask of one (layer 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal, Protocol, get_args
+
+import attrs
+
+from apsched import _refs
+from apsched.exceptions import SchedulerStateError
+from apsched.triggers.base import BaseTrigger
+
+Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
+"""What a nominal time does that comes while `max_instances` runs of its job are under way."""
+
+OVERLAPS: tuple[str, ...] = get_args(Overlap)
+
+NO_KWARGS: Mapping[str, Any] = {}  # one for all jobs without keyword arguments
+
+
+class JobFace(Protocol):
+    """What the handle methods of a job call: the blocking verbs of the scheduler that gave the job out."""
+
+    def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job: ...
+    def reschedule_job(
+        self, job_id: str, jobstore: str | None = None, trigger: Any = None, **trigger_args: Any
+    ) -> Job: ...
+    def pause_job(self, job_id: str, jobstore: str | None = None) -> Job: ...
+    def resume_job(self, job_id: str, jobstore: str | None = None) -> Job | None: ...
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None: ...
+
+
+@attrs.define(eq=False, kw_only=True, repr=False, str=False)
+class Job:
+    """
+    What runs when: a callable, its arguments, a trigger and options.
+
+    A value to the core. The memory store keeps the job that it is given and moves its `next_run_time` on, so that a job
+    at hand shows what comes next. Change jobs through `modify_job` and its sisters, not by setting attributes. Two jobs
+    are equal if they have the same id.
+
+    Attributes:
+        id: Unique in its store.
+        name: For people; by default that of the callable.
+        func: The callable, or its reference `"package.module:qualified.name"`, which is resolved when a run starts.
+        trigger: Says the nominal times.
+        args: Positional arguments of the callable.
+        kwargs: Keyword arguments of the callable.
+        executor: Alias of the executor that runs it.
+        misfire_grace_time: How many seconds after its due time a run may still start, more than 0; None: any number.
+        coalesce: Whether of several nominal times that are due at once only the last runs.
+        max_instances: How many runs of the job may be under way at a time, at least 1.
+        overlap: What a nominal time beyond that does: `"skip"` (recorded as skipped), `"queue_one"` (waits, unless one
+            waits already), `"queue_all"` (waits), `"cancel_running"` (runs, and those under way are cancelled),
+            `"allow"` (runs).
+        tags: Names and values to find jobs by.
+        keep_runs: How many finished runs the history keeps; None: what the store keeps by default.
+        next_run_time: When the job is due next, aware; None if it is paused.
+        next_nominal_time: The nominal time of that, before jitter.
+        quarantine: Why no run can be made of it, one sentence; None if all is well.
+        is_pending: Whether it waits for the scheduler to start and is in no store yet.
+        jobstore: Alias of the store that has it.
+    """
+
+    id: str
+    name: str
+    func: Callable[..., Any] | str
+    trigger: BaseTrigger
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = NO_KWARGS
+    executor: str = "default"
+    misfire_grace_time: float | None = None
+    coalesce: bool = True
+    max_instances: int = 1
+    overlap: Overlap = "skip"
+    tags: Mapping[str, str] = NO_KWARGS
+    keep_runs: int | None = None
+    next_run_time: datetime | None = None
+    next_nominal_time: datetime | None = None
+    quarantine: str | None = None
+    is_pending: bool = False
+    jobstore: str | None = None
+    _face: JobFace | None = None
+
+    @property
+    def func_ref(self) -> str | None:
+        """`"package.module:qualified.name"` of the callable; None if it has no importable name."""
+        return self.func if isinstance(self.func, str) else _refs.ref_of(self.func)
+
+    @property
+    def pending(self) -> bool:
+        """The name of `is_pending` in APScheduler 3."""
+        return self.is_pending
+
+    def modify(self, **changes: Any) -> Job:
+        """Change any attributes but the id; see `modify_job`. Blocks; from a blocking scheduler's job only."""
+        return self._take(self._verbs("modify_job").modify_job(self.id, self.jobstore, **changes))
+
+    def reschedule(self, trigger: Any, **trigger_args: Any) -> Job:
+        """Give it another trigger; see `reschedule_job`. Blocks; from a blocking scheduler's job only."""
+        return self._take(
+            self._verbs("reschedule_job").reschedule_job(self.id, self.jobstore, trigger, **trigger_args)
+        )
+
+    def pause(self) -> Job:
+        """Let it not run until it is resumed. Blocks; from a blocking scheduler's job only."""
+        return self._take(self._verbs("pause_job").pause_job(self.id, self.jobstore))
+
+    def resume(self) -> Job | None:
+        """Let it run again; None if its trigger has nothing left. Blocks; from a blocking scheduler's job only."""
+        job = self._verbs("resume_job").resume_job(self.id, self.jobstore)
+        return None if job is None else self._take(job)
+
+    def remove(self) -> None:
+        """Remove it from its store. Blocks; from a blocking scheduler's job only."""
+        self._verbs("remove_job").remove_job(self.id, self.jobstore)
+
+    def copy(self) -> Job:
+        """Return a job of the same values."""
+        return attrs.evolve(self)
+
+    def become(self, other: Job) -> None:
+        """Take over every value of *other*."""
+        for name in _FIELDS:
+            setattr(self, name, getattr(other, name))
+
+    def _take(self, other: Job) -> Job:
+        if other is not self:
+            self.become(other)
+        return self
+
+    def _verbs(self, verb: str) -> JobFace:
+        if self._face is None:
+            raise SchedulerStateError(
+                f"job {self.id!r} was not given out by a blocking scheduler; use await scheduler.{verb}({self.id!r}, ...)"
+            )
+        return self._face
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Job) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Job (id={self.id} name={self.name})>"
+
+    def __str__(self) -> str:
+        if self.is_pending:
+            status = "pending"
+        elif self.quarantine is not None:
+            status = f"quarantined: {self.quarantine}"
+        elif self.next_run_time is None:
+            status = "paused"
+        else:
+            status = f"next run at: {self.next_run_time:%Y-%m-%d %H:%M:%S %Z}"
+        return f"{self.name} (trigger: {self.trigger}, {status})"
+
+
+_FIELDS = tuple(field.name for field in attrs.fields(Job))
+
+
+@attrs.frozen(kw_only=True)
+class JobDefaults:
+    """Options of jobs that do not name their own; the meanings are those of the attributes of `Job`."""
+
+    misfire_grace_time: float | None = None
+    coalesce: bool = True
+    max_instances: int = 1
+    overlap: Overlap = "skip"
+    keep_runs: int | None = None
+
+    @classmethod
+    def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
+        """
+        Return *value* as defaults.
+
+        Raises:
+            TypeError: An option is unknown or of the wrong type.
+            ValueError: An option is out of range.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, JobDefaults):
+            return value
+        known = tuple(field.name for field in attrs.fields(cls))
+        for name in value:
+            if name not in known:
+                raise TypeError(f"job_defaults has no option {name!r}; there are: {', '.join(known)}")
+        return cls(**{name: OPTION_CHECKS[name](option) for name, option in value.items()})
+
+
+def check_id(value: object) -> str:
+    """Return *value* if it can be the id of a job."""
+    if not isinstance(value, str):
+        raise TypeError(f"id must be a text of 1 to 191 characters, got {value!r}")
+    if not 1 <= len(value) <= 191:
+        raise ValueError(f"id must be a text of 1 to 191 characters, got {len(value)} characters: {value[:50]!r}")
+    return value
+
+
+def check_name(value: object) -> str:
+    """Return *value* if it can be the name of a job."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"name must be a text of at least 1 character, got {value!r}")
+    return value
+
+
+def check_func(value: object) -> Callable[..., Any] | str:
+    """Return *value* if it can be called or names something that may be."""
+    if isinstance(value, str):
+        if ":" not in value:
+            raise ValueError(f"func must be a callable or a text 'package.module:qualified.name', got {value!r}")
+        return value
+    if not callable(value):
+        raise TypeError(f"func must be a callable or a text 'package.module:qualified.name', got {value!r}")
+    return value
+
+
+def check_args(value: object) -> tuple[Any, ...]:
+    """Return *value* as the positional arguments of a job."""
+    if value is None:
+        return ()
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"args must be a list or tuple of positional arguments, got {value!r}")
+    return tuple(value)
+
+
+def check_kwargs(value: object) -> Mapping[str, Any]:
+    """Return *value* as the keyword arguments of a job."""
+    if not value and (value is None or isinstance(value, Mapping)):
+        return NO_KWARGS
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"kwargs must be a mapping of names to keyword arguments, got {value!r}")
+    return dict(value)
+
+
+def check_alias(value: object) -> str:
+    """Return *value* if it can be the alias of an executor or a store."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"executor must be the alias of an executor, a text, got {value!r}")
+    return value
+
+
+def check_misfire_grace_time(value: object) -> float | None:
+    """Return *value* if it is a number of seconds above 0, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"misfire_grace_time must be None or a number of seconds, got {value!r}")
+    if not value > 0:
+        raise ValueError(f"misfire_grace_time must be None or more than 0 seconds, got {value!r}")
+    return value
+
+
+def check_coalesce(value: object) -> bool:
+    """Return *value* as a truth value."""
+    if not isinstance(value, (bool, int)):
+        raise TypeError(f"coalesce must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_max_instances(value: object) -> int:
+    """Return *value* if it is a whole number from 1 on."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"max_instances must be a whole number from 1 on, got {value!r}")
+    if value < 1:
+        raise ValueError(f"max_instances must be a whole number from 1 on, got {value!r}")
+    return value
+
+
+def check_overlap(value: object) -> Overlap:
+    """Return *value* if it is one of the overlap policies."""
+    if value not in OVERLAPS:
+        raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, got {value!r}")
+    return value  # type: ignore[return-value]  # it is one of the literals
+
+
+def check_tags(value: object) -> Mapping[str, str]:
+    """Return *value* as tags."""
+    if not value and (value is None or isinstance(value, Mapping)):
+        return NO_KWARGS
+    if not isinstance(value, Mapping) or not all(isinstance(part, str) for item in value.items() for part in item):
+        raise TypeError(f"tags must be a mapping of texts to texts, got {value!r}")
+    return dict(value)
+
+
+def check_keep_runs(value: object) -> int | None:
+    """Return *value* if it is a whole number from 0 on, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"keep_runs must be None or a whole number from 0 on, got {value!r}")
+    return value
+
+
+def check_trigger(value: object) -> BaseTrigger:
+    """Return *value* if it is a trigger."""
+    if not isinstance(value, BaseTrigger):
+        raise TypeError(f"trigger must be a trigger, or the alias of one with its arguments, got {value!r}")
+    return value
+
+
+OPTION_CHECKS: Mapping[str, Callable[[object], Any]] = {
+    "name": check_name,
+    "func": check_func,
+    "args": check_args,
+    "kwargs": check_kwargs,
+    "executor": check_alias,
+    "misfire_grace_time": check_misfire_grace_time,
+    "coalesce": check_coalesce,
+    "max_instances": check_max_instances,
+    "overlap": check_overlap,
+    "tags": check_tags,
+    "keep_runs": check_keep_runs,
+    "trigger": check_trigger,
+}
+"""How each option that `modify_job` takes is checked: the value comes back in the form in which a job keeps it."""

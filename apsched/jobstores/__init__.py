@@ -1,0 +1,1 @@
+"""Job stores: where jobs and the history of their runs are kept."""

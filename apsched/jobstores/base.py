@@ -1,0 +1,229 @@
+"""The port of job stores (layer 5)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import attrs
+
+from apsched.job import NO_KWARGS, Job
+from apsched.run import Outcome, Plan, Planner, Run
+
+Merge: TypeAlias = Callable[[Job, Job], Job]
+"""(job in the store, job to add) -> job to keep; pure."""
+
+Change: TypeAlias = Callable[[Job], Job]
+"""Job in the store -> job to keep, of the same id; pure, and gets a copy."""
+
+
+@attrs.frozen(kw_only=True)
+class JobFilter:
+    """
+    Which jobs to select; all by default.
+
+    Attributes:
+        tags: Only jobs that have all of these tags with these values.
+        is_quarantined: Only quarantined jobs (True) or only others (False).
+    """
+
+    tags: Mapping[str, str] = NO_KWARGS
+    is_quarantined: bool | None = None
+
+    def accepts(self, job: Job) -> bool:
+        """Whether *job* is one of those."""
+        if self.is_quarantined is not None and (job.quarantine is not None) != self.is_quarantined:
+            return False
+        return all(job.tags.get(name) == value for name, value in self.tags.items())
+
+
+@attrs.frozen(kw_only=True)
+class RunFilter:
+    """
+    Which runs to select; all by default.
+
+    Attributes:
+        job_id: Only runs of this job.
+        outcomes: Only runs of these outcomes.
+        since: Only nominal times at or after it, aware.
+        until: Only nominal times at or before it, aware.
+        node: Only runs that this node claimed.
+    """
+
+    job_id: str | None = None
+    outcomes: Collection[Outcome] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    node: str | None = None
+
+    def accepts(self, run: Run) -> bool:
+        """Whether *run* is one of those."""
+        return (
+            (self.job_id is None or run.job_id == self.job_id)
+            and (self.outcomes is None or run.outcome in self.outcomes)
+            and (self.since is None or run.nominal_time >= self.since)
+            and (self.until is None or run.nominal_time <= self.until)
+            and (self.node is None or run.node == self.node)
+        )
+
+
+class JobStore(ABC):
+    """
+    Keeps jobs and runs.
+
+    Every method is one transaction: all of it happens or nothing does, and of two that run at once the second sees what
+    the first one did. Stores decide nothing: *plan*, *merge* and *change* are pure functions that they call inside the
+    transaction and may call again when it has to be repeated.
+
+    Entered and left in the event loop; entering connects and creates what is missing, constructing does neither.
+
+    Attributes:
+        is_shared: Whether other processes may use what it keeps; decides how long the scheduler sleeps at most.
+    """
+
+    is_shared: bool = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    @abstractmethod
+    async def add(self, jobs: Sequence[Job], merge: Merge | None = None) -> list[Job]:
+        """
+        Add *jobs*, all or none.
+
+        Args:
+            jobs: The jobs; ids differ.
+            merge: Decides where the id is taken; None: the id must be free.
+
+        Returns:
+            The jobs as they are kept, in the order of *jobs*.
+
+        Raises:
+            ConflictingIdError: An id is taken and *merge* is None.
+            TransientJobError: A job cannot be stored here.
+        """
+
+    @abstractmethod
+    async def update(self, job_id: str, change: Change) -> Job:
+        """
+        Replace a job by what *change* makes of it, and return that.
+
+        A job whose `next_run_time` comes back None is paused, not removed.
+
+        Raises:
+            JobLookupError: There is no such job.
+            TransientJobError: The changed job cannot be stored here.
+        """
+
+    @abstractmethod
+    async def remove(self, job_id: str) -> None:
+        """
+        Remove a job and its pending runs; its finished runs stay.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+
+    @abstractmethod
+    async def clear(self) -> None:
+        """Remove all jobs and their pending runs; finished runs stay."""
+
+    @abstractmethod
+    async def get(self, job_id: str) -> Job | None:
+        """Return the job of that id, or None."""
+
+    @abstractmethod
+    async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
+        """
+        Return jobs by next run time and id; paused ones last.
+
+        Args:
+            where: Which ones.
+            limit: At most so many.
+            after: The id of a job: only those that come after it; from its present place in the order.
+
+        Raises:
+            JobLookupError: There is no job of the id *after*.
+        """
+
+    @abstractmethod
+    async def next_run_time(self, executors: Collection[str]) -> datetime | None:
+        """
+        Return when there will be something for `take_due` to do.
+
+        Args:
+            executors: Aliases: only jobs of these count.
+
+        Returns:
+            The earliest `next_run_time`; a time in the past if a pending run could be claimed now; None if there is
+            nothing to come.
+        """
+
+    @abstractmethod
+    async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
+        """
+        Claim pending runs and due jobs, and store what *plan* decides for each.
+
+        For every job either its new next run time and all its runs are stored, or nothing is. No two owners ever get
+        the same (job, nominal time): a run whose nominal time is recorded already is dropped from its plan.
+
+        Args:
+            now: Aware UTC; a job is due if its next run time is at or before it.
+            slots: Executor alias -> how many runs may be claimed for it; earliest jobs first. An alias with 0 is left
+                alone, a job whose alias is not among them is given to *plan*, which quarantines it.
+            plan: What is to become of one job. Not called for pending runs, whose fate is decided.
+            owner: The node that claims.
+
+        Returns:
+            What was stored, in the order of run times. A pending run comes as a plan of that run alone.
+        """
+
+    @abstractmethod
+    async def add_run(self, run: Run) -> Run:
+        """
+        Queue a run that is started by hand.
+
+        Args:
+            run: Pending. Where its nominal time is taken, it moves on by a microsecond until it is not.
+
+        Returns:
+            The run as it is kept.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+
+    @abstractmethod
+    async def finish(self, runs: Sequence[Run]) -> list[Run]:
+        """
+        Store how claimed runs ended.
+
+        Args:
+            runs: Final; or pending, which hands the claim back. A run that is pending in the store may be cancelled.
+
+        Returns:
+            Those that are stored now; a run whose claim (its epoch) was lost is left out and changes nothing.
+        """
+
+    @abstractmethod
+    async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
+        """
+        Return runs by nominal time and job id, the latest first.
+
+        Args:
+            where: Which ones.
+            limit: At most so many.
+            after: Only those that come after this one, that is, earlier ones.
+        """
+
+    @abstractmethod
+    async def prune(self, before: datetime) -> int:
+        """Forget finished runs that ended before *before*, except the last ones of each job; return how many."""

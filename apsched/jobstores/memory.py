@@ -1,0 +1,363 @@
+"""Keep jobs and runs in the memory of this process (layer 7).
+
+Rule 1: no method suspends, so that a coroutine of this store can be driven by one `send(None)` where no loop runs.
+Rule 2: due jobs stand in one heap an executor. A heap entry is believed only if it agrees with its job; whoever moves a
+job adds an entry and leaves the old one to be dropped when it comes up.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import TypeAlias
+
+import attrs
+
+from apsched.exceptions import ConflictingIdError, JobLookupError
+from apsched.job import Job
+from apsched.jobstores.base import Change, JobFilter, JobStore, Merge, RunFilter
+from apsched.run import Outcome, Plan, Planner, Run
+
+HeapEntry: TypeAlias = tuple[float, int, Job]
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+COMPACT_FROM = 1000  # outdated heap entries; fewer are not worth looking for
+MICROSECOND = timedelta(microseconds=1)
+
+RUNNING = Outcome.RUNNING
+PENDING = Outcome.PENDING
+
+
+class MemoryJobStore(JobStore):
+    """
+    A job store for one process and one life of it.
+
+    Leaving it forgets the jobs and keeps the history. The history is bounded: the last *keep_runs* runs of each job, and
+    those of the *keep_gone_jobs* jobs that finished or were removed last.
+
+    Args:
+        keep_runs: How many finished runs are kept of each job that does not name a number of its own, from 0 on.
+        keep_gone_jobs: Of how many jobs that are gone the runs are kept, from 0 on.
+    """
+
+    is_shared = False
+
+    def __init__(self, *, keep_runs: int = 100, keep_gone_jobs: int = 100_000) -> None:
+        for name, value in (("keep_runs", keep_runs), ("keep_gone_jobs", keep_gone_jobs)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name} must be a whole number from 0 on, got {value!r}")
+        self._keep_runs = keep_runs
+        self._keep_gone_jobs = keep_gone_jobs
+        self._jobs: dict[str, Job] = {}
+        self._heaps: dict[str, list[HeapEntry]] = {}
+        self._entries = itertools.count()
+        self._outdated = 0
+        self._runs: dict[str, dict[float, Run]] = {}  # job id -> nominal time -> run, in the order of insertion
+        self._open: dict[str, list[Run]] = {}
+        self._pending: dict[str, tuple[Job, deque[Run]]] = {}  # job id -> the job and its queue
+        self._retired: dict[str, Job] = {}  # finished jobs whose last runs are still open
+        self._gone: deque[str] = deque()
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.clear()
+
+    # jobs
+
+    async def add(self, jobs: Sequence[Job], merge: Merge | None = None) -> list[Job]:
+        merged: dict[str, Job] = {}
+        for job in jobs:
+            if (old := self._jobs.get(job.id)) is not None:
+                if merge is None:
+                    raise ConflictingIdError(job.id)
+                merged[job.id] = merge(old.copy(), job)
+        for job_id, job in merged.items():
+            self._put(self._jobs[job_id], job)
+        kept = [self._jobs.setdefault(job.id, job) for job in jobs]
+        self._schedule(kept)
+        return kept
+
+    async def update(self, job_id: str, change: Change) -> Job:
+        job = self._get(job_id)
+        changed = change(job.copy())
+        self._put(job, changed)
+        self._schedule((job,))
+        return job
+
+    async def remove(self, job_id: str) -> None:
+        self._forget(self._get(job_id))
+
+    async def clear(self) -> None:
+        for job in list(self._jobs.values()):
+            self._forget(job)
+        self._heaps.clear()
+        self._outdated = 0
+
+    async def get(self, job_id: str) -> Job | None:
+        return self._jobs.get(job_id)
+
+    async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
+        jobs = (job for job in self._jobs.values() if where.accepts(job))
+        if after is not None:
+            place = _place(self._get(after))
+            jobs = (job for job in jobs if _place(job) > place)
+        return sorted(jobs, key=_place) if limit is None else heapq.nsmallest(limit, jobs, key=_place)
+
+    # claims
+
+    async def next_run_time(self, executors: Collection[str]) -> datetime | None:
+        if any(self._claimable(alias) for alias in executors):
+            return LONG_AGO
+        tops = [top for alias in self._heaps if alias in executors and (top := self._top(alias)) is not None]
+        return min(tops, key=_entry_time)[2].next_run_time if tops else None
+
+    async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
+        plans: list[Plan] = []
+        for alias, free in slots.items():
+            if free > 0:
+                if self._pending:
+                    claimed = self._claim_pending(alias, free, now, owner)
+                    plans += claimed
+                    free -= len(claimed)
+                if alias in self._heaps:
+                    self._take_jobs(alias, free, now, plan, owner, plans)
+        for alias in self._heaps.keys() - slots.keys():
+            self._take_jobs(alias, len(self._heaps[alias]), now, plan, owner, plans)
+        return plans
+
+    async def add_run(self, run: Run) -> Run:
+        job = self._get(run.job_id)
+        runs = self._runs.setdefault(run.job_id, {})
+        while run.nominal_time.timestamp() in runs:
+            run = attrs.evolve(run, nominal_time=run.nominal_time + MICROSECOND)
+        runs[run.nominal_time.timestamp()] = run
+        self._enqueue(job, run)
+        return run
+
+    async def finish(self, runs: Sequence[Run]) -> list[Run]:
+        stored = []
+        for run in runs:
+            known = self._runs.get(run.job_id, {})
+            key = run.nominal_time.timestamp()
+            current = known.get(key)
+            if current is None or current.epoch != run.epoch or current.outcome.is_final:
+                continue
+            stored.append(run)
+            known[key] = run
+            if run.outcome is PENDING:
+                self._open[run.job_id].remove(current)
+                self._hand_back(run)
+            else:
+                if current.outcome is PENDING:
+                    self._dequeue(current)
+                self._close(current)
+                self._trim(run.job_id, known)
+        return stored
+
+    # history
+
+    async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
+        histories = self._runs.values() if where.job_id is None else (self._runs.get(where.job_id, {}),)
+        found: Iterator[Run] = (run for history in histories for run in history.values() if where.accepts(run))
+        if after is not None:
+            place = _recency(after)
+            found = (run for run in found if _recency(run) < place)
+        return heapq.nlargest(limit, found, key=_recency)
+
+    async def prune(self, before: datetime) -> int:
+        return 0  # every history is kept within its bound as it grows
+
+    # the parts of the above
+
+    def _get(self, job_id: str) -> Job:
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise JobLookupError(job_id) from None
+
+    def _put(self, job: Job, changed: Job) -> None:
+        job.become(changed)
+        self._outdated += 1
+
+    def _forget(self, job: Job) -> None:
+        del self._jobs[job.id]
+        self._outdated += 1
+        _, queue = self._pending.pop(job.id, (job, ()))
+        for run in queue:
+            self._close(run)
+            self._runs[job.id][run.nominal_time.timestamp()] = _orphaned(run)
+        self._bury(job.id)
+
+    def _bury(self, job_id: str) -> None:
+        """Let the history of a job that is gone be forgotten in its turn."""
+        self._gone.append(job_id)
+        while len(self._gone) > self._keep_gone_jobs:
+            oldest = self._gone.popleft()
+            if oldest not in self._jobs and oldest not in self._open:
+                self._runs.pop(oldest, None)
+
+    def _schedule(self, jobs: Iterable[Job]) -> None:
+        added: dict[str, list[HeapEntry]] = {}
+        for job in jobs:
+            if job.next_run_time is not None and job.quarantine is None:
+                entry = (job.next_run_time.timestamp(), next(self._entries), job)
+                added.setdefault(job.executor, []).append(entry)
+        for alias, entries in added.items():
+            heap = self._heaps.setdefault(alias, [])
+            if len(entries) * 4 > len(heap):
+                heap += entries
+                heapq.heapify(heap)
+            else:
+                for entry in entries:
+                    heapq.heappush(heap, entry)
+        if self._outdated > COMPACT_FROM and self._outdated > len(self._jobs):
+            self._compact()
+
+    def _compact(self) -> None:
+        for alias, heap in self._heaps.items():
+            heap[:] = {entry[2].id: entry for entry in heap if self._is_valid(alias, entry)}.values()
+            heapq.heapify(heap)
+        self._outdated = 0
+
+    def _is_valid(self, alias: str, entry: HeapEntry) -> bool:
+        moment, _, job = entry
+        return (
+            job.next_run_time is not None
+            and job.next_run_time.timestamp() == moment
+            and job.executor == alias
+            and job.quarantine is None
+            and self._jobs.get(job.id) is job
+        )
+
+    def _top(self, alias: str) -> HeapEntry | None:
+        heap = self._heaps[alias]
+        while heap:
+            if self._is_valid(alias, heap[0]):
+                return heap[0]
+            heapq.heappop(heap)
+        return None
+
+    def _take_jobs(
+        self, alias: str, limit: int, now: datetime, plan: Planner, owner: str, plans: list[Plan]
+    ) -> None:
+        heap = self._heaps[alias]
+        moment = now.timestamp()
+        taken = 0
+        while heap and heap[0][0] <= moment and taken < limit:
+            entry = heapq.heappop(heap)
+            if self._is_valid(alias, entry):
+                plans.append(self._carry_out(plan(entry[2], self._open.get(entry[2].id, ()), now, owner)))
+                taken += 1
+
+    def _carry_out(self, plan: Plan) -> Plan:
+        job = plan.job
+        if plan.quarantine is not None:
+            job.quarantine = plan.quarantine
+            return plan
+        runs = self._runs.get(job.id)
+        if runs is None:
+            runs = self._runs[job.id] = {}
+        for run in plan.runs:
+            key = run.nominal_time.timestamp()
+            if key in runs:
+                plan = attrs.evolve(plan, runs=tuple(other for other in plan.runs if other is not run))
+                continue
+            runs[key] = run
+            if run.outcome is RUNNING:
+                self._open.setdefault(job.id, []).append(run)
+            elif run.outcome is PENDING:
+                self._enqueue(job, run)
+        if plan.removes_job:
+            self._retire(job)
+        else:
+            job.next_nominal_time = plan.next_nominal_time
+            job.next_run_time = next_run_time = plan.next_run_time
+            if next_run_time is not None:
+                heapq.heappush(self._heaps[job.executor], (next_run_time.timestamp(), next(self._entries), job))
+        self._trim(job.id, runs)
+        return plan
+
+    def _retire(self, job: Job) -> None:
+        del self._jobs[job.id]
+        job.next_run_time = job.next_nominal_time = None
+        if job.id in self._open:
+            self._retired[job.id] = job
+        self._bury(job.id)
+
+    def _enqueue(self, job: Job, run: Run) -> None:
+        self._open.setdefault(job.id, []).append(run)
+        self._pending.setdefault(job.id, (job, deque()))[1].append(run)
+
+    def _dequeue(self, run: Run) -> None:
+        _, queue = self._pending[run.job_id]
+        queue.remove(run)
+        if not queue:
+            del self._pending[run.job_id]
+
+    def _hand_back(self, run: Run) -> None:
+        job = self._jobs.get(run.job_id) or self._retired.get(run.job_id)
+        if job is not None:
+            self._enqueue(job, run)
+            return
+        self._runs[run.job_id][run.nominal_time.timestamp()] = _orphaned(run)
+        if not self._open[run.job_id]:
+            del self._open[run.job_id]
+
+    def _claimable(self, alias: str) -> list[tuple[Job, deque[Run]]]:
+        """Return the jobs of which a pending run may start, once for each run that may."""
+        found = []
+        for job, queue in self._pending.values():
+            if job.executor == alias:
+                running = sum(run.outcome is RUNNING for run in self._open[job.id])
+                allowed = len(queue) if job.overlap == "allow" else job.max_instances - running
+                found += [(job, queue)] * min(allowed, len(queue))
+        return found
+
+    def _claim_pending(self, alias: str, limit: int, now: datetime, owner: str) -> list[Plan]:
+        plans = []
+        for job, queue in self._claimable(alias)[:limit]:
+            run = queue.popleft()
+            claimed = attrs.evolve(run, outcome=RUNNING, epoch=run.epoch + 1, node=owner, claimed_at=now)
+            open_runs = self._open[job.id]
+            open_runs[open_runs.index(run)] = claimed
+            self._runs[job.id][run.nominal_time.timestamp()] = claimed
+            if not queue:
+                del self._pending[job.id]
+            plans.append(Plan(job=job, runs=(claimed,)))
+        return plans
+
+    def _close(self, run: Run) -> None:
+        open_runs = self._open[run.job_id]
+        open_runs.remove(run)
+        if not open_runs:
+            del self._open[run.job_id]
+            self._retired.pop(run.job_id, None)
+
+    def _trim(self, job_id: str, runs: dict[float, Run]) -> None:
+        job = self._jobs.get(job_id)
+        keep = self._keep_runs if job is None or job.keep_runs is None else job.keep_runs
+        excess = len(runs) - len(self._open.get(job_id, ())) - keep
+        if excess > 0:
+            finished = (key for key, run in runs.items() if run.outcome.is_final)
+            for key in list(itertools.islice(finished, excess)):
+                del runs[key]
+
+
+def _place(job: Job) -> tuple[float, str]:
+    return (float("inf") if job.next_run_time is None else job.next_run_time.timestamp(), job.id)
+
+
+def _recency(run: Run) -> tuple[float, str]:
+    return (run.nominal_time.timestamp(), run.job_id)
+
+
+def _orphaned(run: Run) -> Run:
+    return attrs.evolve(run, outcome=Outcome.CANCELLED, reason="its job was removed before it could start")
+
+
+def _entry_time(entry: HeapEntry) -> float:
+    return entry[0]

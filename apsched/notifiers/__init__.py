@@ -1,0 +1,1 @@
+"""Notifiers: how nodes that share a store tell each other to look at it."""
