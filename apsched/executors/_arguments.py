@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import multiprocessing
+from collections.abc import Callable, Mapping
+from functools import partial
+from multiprocessing.context import BaseContext, ForkServerContext, SpawnContext
+from typing import Any, cast
+
+Context = SpawnContext | ForkServerContext
 
 
 def whole_number(name: str, value: object) -> int:
@@ -44,3 +49,31 @@ def pool_options(value: Mapping[str, Any] | None, known: tuple[str, ...]) -> dic
     if initializer is not None and not callable(initializer):
         raise TypeError(f"pool_kwargs['initializer'] must be a callable or None, got {initializer!r}")
     return dict(value)
+
+
+def initializer_of(options: Mapping[str, Any]) -> Callable[[], object] | None:
+    """Return the `initializer` of *options* with its `initargs`; None if there is none."""
+    initializer: Callable[..., object] | None = options.get("initializer")
+    return None if initializer is None else partial(initializer, *options.get("initargs", ()))
+
+
+def start_context_of(options: Mapping[str, Any]) -> Context:
+    """
+    Return the `mp_context` of *options*; the one that spawns if there is none.
+
+    Raises:
+        TypeError: It is no context of multiprocessing.
+        ValueError: It forks: a child would inherit the locks that other threads hold, and wait for them for ever.
+    """
+    context = options.get("mp_context")
+    if context is None:
+        return multiprocessing.get_context("spawn")
+    if not isinstance(context, BaseContext):
+        raise TypeError(f"pool_kwargs['mp_context'] must be a context of multiprocessing or None, got {context!r}")
+    method = context.get_start_method()
+    if method not in {"spawn", "forkserver"}:
+        raise ValueError(
+            f"pool_kwargs['mp_context'] must start processes by 'spawn' or 'forkserver', got {method!r}; "
+            f"use multiprocessing.get_context('spawn')"
+        )
+    return cast("Context", context)

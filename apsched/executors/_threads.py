@@ -43,9 +43,10 @@ class Work:
         value: What the call returned.
         error: What it raised.
         is_given_up: Whether nobody waits for it any more.
+        is_ending: Whether its runner was told to end it.
     """
 
-    __slots__ = ("call", "error", "is_given_up", "runner", "taken", "value", "waiter")
+    __slots__ = ("call", "error", "is_ending", "is_given_up", "runner", "taken", "value", "waiter")
 
     def __init__(self, call: Call, waiter: Waiter[None]) -> None:
         self.call = call
@@ -55,6 +56,7 @@ class Work:
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_given_up = False
+        self.is_ending = False
 
 
 class Runner(ABC):

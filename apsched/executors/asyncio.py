@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
-from apsched import _eventloop
+from apsched._eventloop import EventLoop
 from apsched._refs import is_coroutine_callable
 from apsched.exceptions import ExecutorRefusedError
 from apsched.executors._arguments import whole_number
 from apsched.executors._calling import is_awaitable
 from apsched.executors._thread_runner import ThreadRunner, enter
+from apsched.executors._threaded import ThreadedExecutor
 from apsched.executors._threads import Threads
-from apsched.executors.base import Call, Executor
+from apsched.executors.base import Call
 
 MAX_THREADS = 40  # for plain functions, which are the exception here; as many as anyio has by default
 
 
-class AsyncIOExecutor(Executor):
+class AsyncIOExecutor(ThreadedExecutor):
     """
     Awaits coroutine functions in the scheduler's own event loop, asyncio or trio, and runs plain functions in threads.
 
@@ -35,25 +36,6 @@ class AsyncIOExecutor(Executor):
 
     def __init__(self, max_concurrent: int = 1000) -> None:
         self.capacity = whole_number("max_concurrent", max_concurrent)
-        self._threads: Threads | None = None
-
-    @property
-    def stuck(self) -> int:
-        """How many plain functions were given up and still run."""
-        return 0 if self._threads is None else self._threads.stuck
-
-    async def __aenter__(self) -> Self:
-        limit = min(self.capacity, MAX_THREADS)
-        self._threads = Threads(
-            _eventloop.current(), limit=limit, spare=limit, name="apsched", make_runner=lambda: ThreadRunner(enter)
-        )
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._threads is not None:
-            await self._threads.close()
 
     async def execute(self, call: Call) -> Any:
         threads = self._threads
@@ -64,3 +46,7 @@ class AsyncIOExecutor(Executor):
             return await call.func(*call.args, **call.kwargs)
         value = await threads.execute(call)
         return await value if is_awaitable(value) else value
+
+    def _make_threads(self, loop: EventLoop) -> Threads:
+        limit = min(self.capacity, MAX_THREADS)
+        return Threads(loop, limit=limit, spare=limit, name="apsched", make_runner=partial(ThreadRunner, enter))

@@ -18,7 +18,7 @@ from apsched.exceptions import ExecutorRefusedError
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.executors.base import Call, Executor
 from apsched.executors.debug import DebugExecutor
-from apsched.executors.pool import ThreadPoolExecutor
+from apsched.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 
 STARTED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ IN_THIS_PROCESS: dict[str, Callable[[], Executor]] = {
     "debug": DebugExecutor,
     "threads": ThreadPoolExecutor,
 }
-ALL: dict[str, Callable[[], Executor]] = {**IN_THIS_PROCESS}
+ALL: dict[str, Callable[[], Executor]] = {**IN_THIS_PROCESS, "processes": partial(ProcessPoolExecutor, 2)}
 
 number: ContextVar[int] = ContextVar("number")
 
@@ -105,10 +105,9 @@ def make_call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
     return Call(func, args, kwargs, copy_context(), lambda: STARTED_AT)
 
 
-def ours() -> set[str]:
-    """Name the threads and child processes of this process."""
-    children = {f"process {child.pid}" for child in multiprocessing.active_children()}
-    return children | {thread.name for thread in threading.enumerate() if thread.is_alive()}
+def ours() -> set[object]:
+    """Return the threads and the numbers of the child processes that this process has."""
+    return {*threading.enumerate(), *(child.pid for child in multiprocessing.active_children())}
 
 
 @pytest.fixture(params=ALL)
@@ -116,9 +115,9 @@ def make(request: pytest.FixtureRequest) -> Callable[[], Executor]:
     return ALL[request.param]
 
 
-@pytest.fixture
-async def executor(make: Callable[[], Executor]) -> AsyncIterator[Executor]:
-    async with make() as executor:
+@pytest.fixture(scope="module", params=ALL)
+async def executor(request: pytest.FixtureRequest, anyio_backend: object) -> AsyncIterator[Executor]:
+    async with ALL[request.param]() as executor:
         yield executor
 
 

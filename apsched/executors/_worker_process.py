@@ -1,0 +1,118 @@
+"""Run in a worker process what its supervisor asks for (layer 7).
+
+Rule 1: imports here are paid for by every worker process that starts; keep them few and light.
+Rule 2: a worker ends when told to, when its supervisor hangs up, and when its parent process ends, however it ends.
+Rule 3: an interrupt from the terminal goes to every process there; a worker leaves it to the parent.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from typing import Any, NamedTuple, TypeVar
+
+from apsched.executors._calling import call_to_end
+
+T = TypeVar("T")
+
+END = b""  # the request to end
+
+
+class Answer(NamedTuple):
+    """
+    What became of a request.
+
+    Attributes:
+        payload: The pickled value or exception; None if it cannot be pickled.
+        summary: None for a value; for an exception its type and message.
+        details: None for a value; for an exception its traceback.
+    """
+
+    payload: bytes | None
+    summary: str | None = None
+    details: str | None = None
+
+
+def main(connection: Connection, initialize: Callable[[], object] | None) -> None:
+    """Answer requests until told to end; the main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by the parent up to here
+    multiprocessing.current_process().daemon = False  # so that jobs may start processes of their own
+    threading.Thread(target=_end_with_parent, name="apsched-watch", daemon=True).start()
+    with suppress(EOFError, OSError), connection:  # the supervisor has hung up
+        connection.send_bytes(_answer(_initialize, initialize))
+        while (request := connection.recv_bytes()) != END:
+            connection.send_bytes(_answer(_call, request))
+            del request  # an idle worker keeps nothing
+
+
+def open_death_handle(pid: int, sentinel: int) -> int:
+    """
+    Return what `multiprocessing.connection.wait` reports once process *pid* has ended.
+
+    Where the system has process descriptors, it is one, which the caller closes. The *sentinel* of multiprocessing does
+    not report the end as long as a process forked by that process lives.
+    """
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):
+            return os.pidfd_open(pid)
+    return sentinel
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """Name *func* in a message."""
+    name = getattr(func, "__qualname__", None)
+    return repr(func) if name is None else f"{getattr(func, '__module__', None)}.{name}"
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is None or parent.pid is None:
+        return
+    wait([open_death_handle(parent.pid, parent.sentinel)])
+    os._exit(1)
+
+
+def _initialize(initialize: Callable[[], object] | None) -> bytes:
+    if initialize is not None:
+        initialize()
+    return pickle.dumps(None)
+
+
+def _call(request: bytes) -> bytes:
+    func, args, kwargs = pickle.loads(request)  # noqa: S301  # from our own parent
+    value = call_to_end(func, args, kwargs)
+    try:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as exc:
+        raise pickle.PicklingError(
+            f"what {name_of(func)} returned cannot be sent from its worker process ({exc}); "
+            f"return plain values or use a thread pool"
+        ) from None
+
+
+def _answer(step: Callable[[T], bytes], argument: T) -> bytes:
+    """Return the answer that says what became of *step*."""
+    try:
+        answer = Answer(step(argument))
+    except BaseException as exc:
+        answer = _answer_of_error(exc)
+    return pickle.dumps(tuple(answer), pickle.HIGHEST_PROTOCOL)
+
+
+def _answer_of_error(exc: BaseException) -> Answer:
+    try:
+        payload = pickle.dumps(exc, pickle.HIGHEST_PROTOCOL)
+    except Exception:
+        payload = None
+    summary = "".join(traceback.format_exception_only(exc)).strip()
+    return Answer(payload, summary, "".join(traceback.format_exception(exc)))
