@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, tzinfo
 from typing import Any
 
-from apsched._timezones import timezone_text, to_datetime, to_timezone
+from apsched._timezones import UTC, timezone_text, to_datetime, to_timezone
 from apsched.triggers._settings import VERSION, check_version, moment_from_text, moment_repr, zone_for
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.exclusion import Exclusion
@@ -54,13 +54,13 @@ class DateTrigger(BaseTrigger):
         run_date = self.run_date
         if run_date is None:
             run_date = now.astimezone(self.timezone)
-        if previous_fire_time is not None and previous_fire_time >= run_date:
+        if previous_fire_time is not None and previous_fire_time.astimezone(UTC) >= run_date:
             return None
         return None if self.exclude is not None and self.exclude.excludes(run_date) else run_date
 
     def get_last_fire_time(self, previous_fire_time: datetime, until: datetime) -> datetime | None:
         following = self.get_next_fire_time(previous_fire_time, previous_fire_time)
-        return None if following is None or following > until else following
+        return None if following is None or following > until.astimezone(UTC) else following
 
     def anchored(self, now: datetime) -> DateTrigger:
         if self.run_date is not None:

@@ -86,7 +86,7 @@ class Exclusion:
         """
         return (
             self._excludes_day(moment)
-            or any(trigger.get_next_fire_time(None, moment) == moment for trigger in self._triggers)
+            or any(_fires_at(trigger, moment.astimezone(UTC)) for trigger in self._triggers)
             or any(_refs.resolve(ref)(moment) for ref in self._callables)
         )
 
@@ -170,6 +170,11 @@ class Exclusion:
     def __repr__(self) -> str:
         plain = [value for kind, value in self.state if kind != "trigger"]
         return repr([*plain, *self._triggers])
+
+
+def _fires_at(trigger: BaseTrigger, moment: datetime) -> bool:
+    found = trigger.get_next_fire_time(None, moment)
+    return found is not None and found.astimezone(UTC) == moment  # in one zone: others are never equal in a fold
 
 
 def _order(entry: list[Any]) -> str:

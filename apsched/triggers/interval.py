@@ -7,6 +7,7 @@ Rule 2: every answer is computed, none is walked to.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, tzinfo
+from math import gcd
 from typing import Any, Final
 
 from apsched._timezones import UTC, timezone_text, to_datetime, to_timezone
@@ -25,6 +26,7 @@ from apsched.triggers.exclusion import Exclusion
 
 SECOND: Final = timedelta(seconds=1)
 ZERO: Final = timedelta()
+LONGEST: Final = timedelta(days=4_000_000)  # more than the calendar has
 
 
 class IntervalTrigger(BaseTrigger):
@@ -151,6 +153,49 @@ class IntervalTrigger(BaseTrigger):
             start = now.astimezone(UTC) + self.interval
         except OverflowError:  # it will never fire, with or without a start
             return self
+        copy = type(self).__new__(type(self))
+        copy.interval, copy.timezone, copy.jitter, copy.exclude = (
+            self.interval,
+            self.timezone,
+            self.jitter,
+            self.exclude,
+        )
+        copy._start, copy._end, copy._is_given = start, self._end, False
+        return copy
+
+    def meet(self, other: IntervalTrigger) -> IntervalTrigger | None:
+        """
+        Return a trigger that fires exactly when this one and *other* both do; None if they never meet.
+
+        Both must have a start and exclude nothing.
+
+        Source:
+            The Chinese remainder theorem for moduli with a common divisor.
+        """
+        if self._start is None or other._start is None:
+            raise ValueError(f"meet() must be asked of anchored triggers, got {self!r} and {other!r}; anchor them")
+        mine, its = self.interval // MICROSECOND, other.interval // MICROSECOND
+        lead = (other._start - self._start) // MICROSECOND
+        divisor = gcd(mine, its)
+        if lead % divisor:
+            return None
+        period = mine // divisor * its
+        first = lead // divisor * pow(mine // divisor, -1, its // divisor) % (its // divisor) * mine
+        first += max(-((first - lead) // period), 0) * period
+        ends = [end for end in (self._end, other._end) if end is not None]
+        longest = LONGEST // MICROSECOND
+        try:
+            start = self._start + timedelta(microseconds=min(first, longest))
+        except OverflowError:  # behind the end of the calendar
+            return None
+        if any(start > end for end in ends):
+            return None
+        copy = self._starting_at(start)
+        copy.interval = timedelta(microseconds=min(period, longest))
+        copy._end = min(ends, default=None)
+        return copy
+
+    def _starting_at(self, start: datetime) -> IntervalTrigger:
         copy = type(self).__new__(type(self))
         copy.interval, copy.timezone, copy.jitter, copy.exclude = (
             self.interval,
