@@ -137,7 +137,7 @@ def local_timezone() -> tzinfo:
         return UTC
     if _is_named(zone):
         return zone
-    _warn_nameless(f"found {zone!r}")
+    _warn_nameless(f"found one of the type {type(zone).__name__}")
     return UTC
 
 

@@ -23,6 +23,7 @@ class DateTrigger(BaseTrigger):
 
     Attributes:
         run_date: The time, aware; None until `anchored`, if none was given.
+        timezone: Its zone.
 
     Raises:
         ValueError: There is no such time or time zone.
@@ -38,8 +39,9 @@ class DateTrigger(BaseTrigger):
         *,
         exclude: object = None,
     ) -> None:
-        self.timezone = zone_for(timezone, run_date)
-        self.run_date = to_datetime(run_date, self.timezone, "run_date")
+        zone = zone_for(timezone, run_date)
+        self.run_date = to_datetime(run_date, zone, "run_date")
+        self.timezone = zone if self.run_date is None or self.run_date.tzinfo is None else self.run_date.tzinfo
         self._is_given = run_date is not None
         self.exclude = Exclusion.of(exclude)
 
