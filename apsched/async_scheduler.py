@@ -27,6 +27,7 @@ from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMak
 from apsched.engine.plan import make_planner
 from apsched.engine.registry import JobRegistry
 from apsched.engine.runner import Runner
+from apsched.engine.slots import Slots
 from apsched.events import (
     EVENT_ALL,
     EVENT_EXECUTOR_ADDED,
@@ -59,6 +60,10 @@ logger = logging.getLogger("apsched.scheduler")
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_IDLE = 5.0  # seconds
+
+STATE_STOPPED = 0
+STATE_RUNNING = 1
+STATE_PAUSED = 2
 
 
 class _Part:
@@ -119,25 +124,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
     ) -> None:
         if isinstance(max_idle, bool) or not isinstance(max_idle, (int, float)) or not max_idle > 0:
             raise ValueError(f"max_idle must be more than 0 seconds, got {max_idle!r}")
-        zone = _timezones.local_timezone() if timezone is None else _timezones.to_timezone(timezone, "timezone")
         clock = SystemClock() if clock is None else clock
-        stores: dict[str, JobStore] = {
-            alias: _part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()
-        }
         super().__init__(
-            stores=stores,
+            stores={"default": MemoryJobStore()},
             make_stage=MemoryJobStore,
-            maker=JobMaker(JobDefaults.of(job_defaults), zone),
+            maker=JobMaker(JobDefaults(), _timezones.UTC),
             clock=clock,
             bus=Bus(clock, plain_in_thread=listeners_in_thread),
             notifier=LocalNotifier() if notifier is None else notifier,
         )
-        self._stores.setdefault("default", MemoryJobStore())
-        self._executors: dict[str, Executor] = {
-            alias: _part("executor", Executor, value) for alias, value in (executors or {}).items()
-        }
-        self._executors.setdefault(COROUTINE_EXECUTOR, AsyncIOExecutor())
-        self._executors.setdefault(DEFAULT_EXECUTOR, ThreadPoolExecutor())
         self._max_idle = max_idle
         self._is_paused = start_paused
         self._parts: dict[tuple[str, str], _Part] = {}  # ("store" or "executor", alias) -> what closes it
@@ -148,11 +143,28 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._stopped: anyio.Event | None = None
         self._drain: float | None = None  # seconds that runs under way are waited for at the shutdown; None: no limit
         self.node = ""
+        self._executors: dict[str, Executor] = {
+            COROUTINE_EXECUTOR: AsyncIOExecutor(),
+            DEFAULT_EXECUTOR: ThreadPoolExecutor(),
+        }
+        self.configure(
+            jobstores=jobstores,
+            executors=executors,
+            job_defaults=job_defaults,
+            timezone=_timezones.local_timezone() if timezone is None else timezone,
+        )
 
     @property
     def timezone(self) -> tzinfo:
         """Zone of triggers and naive times that do not name their own."""
         return self._maker.timezone
+
+    @property
+    def state(self) -> int:
+        """`STATE_STOPPED`, `STATE_RUNNING` or `STATE_PAUSED`, as in APScheduler 3."""
+        if not self._is_started:
+            return STATE_STOPPED
+        return STATE_PAUSED if self._is_paused else STATE_RUNNING
 
     @property
     def running(self) -> bool:
@@ -163,6 +175,39 @@ class AsyncScheduler(JobRegistry, RunHistory):
     def is_paused(self) -> bool:
         """Whether it claims nothing until `resume`."""
         return self._is_paused
+
+    def configure(
+        self,
+        *,
+        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        job_defaults: JobDefaults | Mapping[str, Any] | None = None,
+        timezone: tzinfo | str | None = None,
+    ) -> None:
+        """
+        Change what the constructor was given, before the start; jobs that were added already stay as they are.
+
+        Args:
+            jobstores: Stores to add, or to put in the place of those of the same alias.
+            executors: Executors to add, or to put in the place of those of the same alias.
+            job_defaults: Options of jobs that do not name their own.
+            timezone: Zone of triggers and naive times that do not name their own.
+
+        Raises:
+            SchedulerAlreadyRunningError: The scheduler runs.
+            LookupError: An alias is not known.
+            TypeError: A value is of the wrong type.
+            ValueError: A value is out of range.
+        """
+        if self._stopping is not None:
+            raise SchedulerAlreadyRunningError("configure() is for the time before the start; the scheduler is running")
+        defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
+        zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
+        stores = {alias: _part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()}
+        made = {alias: _part("executor", Executor, value) for alias, value in (executors or {}).items()}
+        self._maker = JobMaker(defaults, zone)
+        self._stores.update(stores)
+        self._executors.update(made)
 
     # lifetime
 
@@ -186,7 +231,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         if self._stopped is not None and not self._stopped.is_set():
-            self._request_stop(wait=exc_type is None)
+            self.request_stop(wait=exc_type is None and self._clock.is_real)
             with anyio.CancelScope(shield=True):
                 await self._stopped.wait()
         self._host.cancel_scope.cancel()
@@ -211,11 +256,56 @@ class AsyncScheduler(JobRegistry, RunHistory):
             await self._stopped.wait()
             tasks.cancel_scope.cancel()
 
+    async def serve(self, started: Callable[[], object], *, paused: bool = False) -> None:
+        """
+        Start, call *started*, and run until a shutdown; for the blocking faces.
+
+        Args:
+            started: Called when the scheduler has started.
+            paused: Whether nothing is run until `resume`.
+        """
+        self._is_paused = paused
+        async with self:
+            started()
+            assert self._stopped is not None  # it has started
+            await self._stopped.wait()
+
     def stop(self) -> None:
-        """Ask the scheduler to shut down and return at once; from anywhere in its event loop, jobs included."""
+        """Ask the scheduler to let its runs end and shut down, and return at once; from jobs and listeners too."""
         if self._stopping is None:
             raise SchedulerNotRunningError
-        self._request_stop(wait=True)
+        self.request_stop()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling code belongs to a run or a listener of this scheduler."""
+        return self._bus.is_inside or (self._runner is not None and self._runner.is_inside)
+
+    def request_stop(self, wait: bool | float = True) -> None:
+        """
+        Ask the scheduler to shut down and return at once; nothing happens if it is not running.
+
+        Args:
+            wait: As in `shutdown`. Asking again with less patience counts.
+        """
+        if self._stopping is None:
+            return
+        if wait is not True:
+            self._drain = float(wait)
+            if self._stopping.is_set() and self._runner is not None:
+                self._runner.cancel_all("the scheduler shut down")
+        self._stopping.set()
+
+    def forget(self) -> None:
+        """Be a scheduler that has not started, in a forked child of the process in which it runs."""
+        if self._stopping is None:
+            return
+        self._stopping = self._stopped = self._runner = None
+        self._loops, self._parts = {}, {}
+        self._slots = Slots(self._wake_starved)
+        for alias, store in self._stores.items():
+            if not store.is_shared:
+                self._stores[alias] = MemoryJobStore()
 
     async def shutdown(self, wait: bool | float = True) -> None:
         """
@@ -233,14 +323,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if self._stopping is None or self._stopped is None:
             raise SchedulerNotRunningError
-        if self._runner is not None and self._runner.is_inside:
+        if self.is_inside:
             if wait is not False:
                 raise SchedulerStateError(
-                    "shutdown(wait=True) was called from a job, for which it would wait; use wait=False or stop()"
+                    f"shutdown(wait={wait}) was called from a job or a listener, for which it would wait; use wait=False"
                 )
-            self._request_stop(wait=False)
+            self.request_stop(wait=False)
             return
-        self._request_stop(wait=wait)
+        self.request_stop(wait=wait)
         await self._stopped.wait()
 
     async def pause(self) -> None:
@@ -376,7 +466,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     def scheduled_job(self, trigger: Any, *args: Any, **options: Any) -> Callable[[F], F]:
         """
-        Decorate a function to add it as a job before the scheduler starts.
+        Decorate a function to add it as a job before the scheduler starts; a job of the same id is replaced.
 
         Args:
             trigger: As in `add_job`.
@@ -390,7 +480,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         def decorate(func: F) -> F:
             if self._is_started:
                 raise SchedulerStateError("scheduled_job is for the time before the start; use await add_job(...)")
-            drive(self.add_job(func, trigger, *args, **options))
+            drive(self.add_job(func, trigger, *args, **{"replace_existing": True, **options}))
             return func
 
         return decorate
@@ -427,7 +517,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         try:
             with anyio.CancelScope(shield=True):
                 async with anyio.create_task_group() as bus_task, self._notifier:
-                    bus_task.start_soon(self._bus.run)
+                    await bus_task.start(self._bus.run)
                     bus_task.start_soon(self._listen)
                     async with anyio.create_task_group() as self._part_tasks:
                         await self._serve_parts(self._stopping, task_status)
@@ -476,8 +566,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 self._parts["store", alias] = part
                 try:
                     async with anyio.create_task_group() as tasks:
-                        tasks.start_soon(loop.run)
-                        tasks.start_soon(loop.recorder.run)
+                        await tasks.start(loop.run)
+                        await tasks.start(loop.recorder.run)
                         task_status.started()
                         await part.closing.wait()
                         loop.end()
@@ -528,23 +618,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
         try:
             await anyio.sleep_forever()
         finally:
-            self._request_stop(wait=False)
+            self.request_stop(wait=False)
 
     async def _stop_on_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 logger.info("stops on %s", signal.Signals(number).name)
                 is_first = self._stopping is not None and not self._stopping.is_set()
-                self._request_stop(wait=is_first)
-
-    def _request_stop(self, wait: bool | float) -> None:
-        if self._stopping is None:
-            return
-        if wait is not True:
-            self._drain = float(wait)
-            if self._stopping.is_set() and self._runner is not None:
-                self._runner.cancel_all("the scheduler shut down")
-        self._stopping.set()
+                self.request_stop(wait=is_first)
 
     def _check_running(self) -> None:
         if not self._is_started:

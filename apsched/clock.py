@@ -39,6 +39,11 @@ class Wakeup:
             if self._waiter is not None:
                 self._waiter.set(True)
 
+    def expire(self) -> None:
+        """End the wait as if its time had come."""
+        if self._waiter is not None:
+            self._waiter.set(False)
+
     async def wait(self, loop: _eventloop.EventLoop, seconds: float | None) -> bool:
         """Return True as soon as it is set, False after *seconds* (None: never)."""
         if self._is_set:
@@ -54,8 +59,15 @@ class Clock(ABC):
     """
     Tells the time and waits for it.
 
-    The engine gets all time from one clock, so that a virtual one (`apsched.testing.VirtualClock`) can stand for it.
+    The engine gets all time from one clock, so that a virtual one (`apsched.testing.VirtualClock`) can stand for it. So
+    that such a clock knows when there is nothing left to do at one instant, whoever works says so: between `work_began`
+    and `work_ended`, except while it is inside `wait`.
+
+    Attributes:
+        is_real: Whether time passes by itself, and may be moved by somebody else.
     """
+
+    is_real: bool = True
 
     @abstractmethod
     def now(self) -> datetime:
@@ -79,10 +91,10 @@ class Clock(ABC):
         """
 
     def work_began(self) -> None:
-        """Note that something is under way that does not wait for this clock. Nothing to do for real time."""
+        """Note that a piece of work has begun; to be called in the thread of the event loop."""
 
     def work_ended(self) -> None:
-        """Note that what `work_began` announced is over. Nothing to do for real time."""
+        """Note that a piece of work is over; to be called in the thread of the event loop."""
 
 
 class SystemClock(Clock):

@@ -117,6 +117,10 @@ class Job:
         """Remove it from its store. Blocks; from a blocking scheduler's job only."""
         self._verbs("remove_job").remove_job(self.id, self.jobstore)
 
+    def become_handle_of(self, face: JobFace) -> None:
+        """Let the methods above use the verbs of *face*."""
+        self._face = face
+
     def copy(self) -> Job:
         """Return a job of the same values."""
         return attrs.evolve(self)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeAlias
 
 import anyio
 import anyio.to_thread
 import attrs
+from anyio.abc import TaskStatus
 
 from apsched import _refs
 from apsched.clock import Clock, Wakeup
@@ -25,6 +27,9 @@ class _Subscription:
     callback: Listener
     mask: int
     is_async: bool
+
+
+_delivering: ContextVar[Bus | None] = ContextVar("apsched_delivering", default=None)
 
 
 class Bus:
@@ -48,6 +53,11 @@ class Bus:
         self._events: deque[SchedulerEvent] = deque()
         self._wakeup = Wakeup()
         self._is_closing = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling code is a listener that is being called."""
+        return _delivering.get() is self
 
     def subscribe(self, callback: Listener, mask: int = EVENT_ALL) -> None:
         """
@@ -81,26 +91,35 @@ class Bus:
             self._clock.work_began()
             self._wakeup.set()
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Deliver until `close`."""
         self._is_closing = False
-        while True:
-            self._wakeup.arm()
-            while self._events:
-                batch = [self._events.popleft() for _ in range(len(self._events))]
-                try:
-                    await self._deliver(batch)
-                finally:
-                    for _ in batch:
-                        self._clock.work_ended()
-            if self._is_closing:
-                return
-            await self._clock.wait(self._wakeup, None)
+        _delivering.set(self)
+        self._clock.work_began()
+        task_status.started()
+        try:
+            while True:
+                self._wakeup.arm()
+                while self._events:
+                    await self._deliver_next()
+                if self._is_closing:
+                    return
+                await self._clock.wait(self._wakeup, None)
+        finally:
+            self._clock.work_ended()
 
     def close(self) -> None:
         """Let `run` return when all is delivered."""
         self._is_closing = True
         self._wakeup.set()
+
+    async def _deliver_next(self) -> None:
+        batch = [self._events.popleft() for _ in range(len(self._events))]
+        try:
+            await self._deliver(batch)
+        finally:
+            for _ in batch:
+                self._clock.work_ended()
 
     async def _deliver(self, events: Sequence[SchedulerEvent]) -> None:
         plain: list[tuple[Listener, SchedulerEvent]] = []

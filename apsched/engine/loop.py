@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskStatus
 
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
@@ -93,6 +94,7 @@ class StoreLoop:
         self._bus = bus
         self.recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
         self._max_idle = timedelta(seconds=max_idle)
+        self._is_watchful = store.is_shared or clock.is_real  # may something change without waking this loop?
         self._wakeup = Wakeup()
         self._scope = anyio.CancelScope()
         self._is_paused = False
@@ -125,18 +127,23 @@ class StoreLoop:
         """Claim nothing any more, for good."""
         self._scope.cancel()
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Look and start until `end`."""
         backoff = Backoff()
-        with self._scope:
-            while True:
-                try:
-                    await self._look_and_sleep()
-                except Exception as exc:
-                    self._note_failure(exc)
-                    await backoff.sleep(self._clock)
-                else:
-                    backoff.reset()
+        self._clock.work_began()
+        task_status.started()
+        try:
+            with self._scope:
+                while True:
+                    try:
+                        await self._look_and_sleep()
+                    except Exception as exc:
+                        self._note_failure(exc)
+                        await backoff.sleep(self._clock)
+                    else:
+                        backoff.reset()
+        finally:
+            self._clock.work_ended()
 
     async def _look_and_sleep(self) -> None:
         self._wakeup.arm()
@@ -156,10 +163,10 @@ class StoreLoop:
             return
         open_aliases = [alias for alias, slots in self._slots.free().items() if slots]
         self._is_starved = len(open_aliases) < len(free)
-        until = now + self._max_idle
-        next_run_time = await self._store.next_run_time(open_aliases)
-        if next_run_time is not None and next_run_time < until:
-            until = next_run_time
+        until = await self._store.next_run_time(open_aliases)
+        if self._is_watchful:
+            longest = now + self._max_idle
+            until = longest if until is None else min(until, longest)
         await self._clock.wait(self._wakeup, until)
 
     def _carry_out(self, plan: Plan) -> None:

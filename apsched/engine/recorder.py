@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
+
+import anyio
+from anyio.abc import TaskStatus
 
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
@@ -82,26 +86,34 @@ class Recorder:
         self._is_closing = True
         self._wakeup.set()
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Store and tell until `close`."""
         backoff = Backoff()
-        while True:
-            self._wakeup.arm()
-            while self._finished:
-                batch = [self._finished[place] for place in range(min(BATCH, len(self._finished)))]
-                try:
-                    stored = await self._store.finish([finished.run for finished in batch])
-                except Exception:
-                    logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
-                    await backoff.sleep(self._clock)
-                    continue
-                backoff.reset()
-                for _ in batch:
-                    self._finished.popleft()
-                self._tell(batch, stored)
-            if self._is_closing and not self.expected:
-                return
-            await self._clock.wait(self._wakeup, None)
+        self._clock.work_began()
+        task_status.started()
+        try:
+            while True:
+                self._wakeup.arm()
+                while self._finished:
+                    await self._store_next(backoff)
+                if self._is_closing and not self.expected:
+                    return
+                await self._clock.wait(self._wakeup, None)
+        finally:
+            self._clock.work_ended()
+
+    async def _store_next(self, backoff: Backoff) -> None:
+        batch = list(islice(self._finished, BATCH))
+        try:
+            stored = await self._store.finish([finished.run for finished in batch])
+        except Exception:
+            logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
+            await backoff.sleep(self._clock)
+            return
+        backoff.reset()
+        for _ in batch:
+            self._finished.popleft()
+        self._tell(batch, stored)
 
     def _tell(self, batch: Sequence[Finished], stored: Sequence[Run]) -> None:
         kept = set(map(id, stored))

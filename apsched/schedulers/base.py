@@ -1,0 +1,239 @@
+"""The blocking face of the scheduler (layer 9).
+
+Rule 1: no verb is written here. Each is made of its namesake of `AsyncScheduler`, with its parameters, types and help.
+Rule 2: before `start` there is no thread and no event loop, and after `shutdown` there is none again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from datetime import tzinfo
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from apsched._portal import Portal
+from apsched.async_scheduler import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, AsyncScheduler
+from apsched.engine.history import RunHandle
+from apsched.exceptions import SchedulerAlreadyRunningError
+from apsched.job import Job
+from apsched.run import Run
+
+__all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
+
+logger = logging.getLogger("apsched.scheduler")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_PATIENCE = 5.0  # seconds that the end of the interpreter waits for a scheduler that was not shut down
+
+
+def plain(
+    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[BaseScheduler, P], R]:
+    """Make the blocking twin of *method*: same name, parameters, types and help."""
+
+    @functools.wraps(method)
+    def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._own(self._portal.call(method, self._core, *args, **kwargs))
+
+    return call
+
+
+class BlockingRunHandle:
+    """
+    A run that was started by hand.
+
+    Attributes:
+        run: The run as it was queued.
+    """
+
+    def __init__(self, handle: RunHandle, portal: Portal) -> None:
+        self.run = handle.run
+        self._handle = handle
+        self._portal = portal
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.run.id
+
+    def wait(self) -> Run:
+        """Return the run when it has ended."""
+        return self._portal.call(self._handle.wait)
+
+    def result(self) -> Any:
+        """
+        Return what the callable returned, when the run has ended.
+
+        Raises:
+            RunFailedError: The run did not succeed for another reason than an exception.
+            BaseException: What the callable raised.
+        """
+        return self._portal.call(self._handle.result)
+
+
+class BaseScheduler:
+    """
+    A scheduler for programs that are not asynchronous; use one of its subclasses.
+
+    Its verbs block until they are carried out and may be called from any thread, from jobs and from listeners. Plain
+    listeners are called in a thread of their own.
+
+    Args:
+        **options: Those of `AsyncScheduler`, and *daemon*: whether the interpreter may end while the scheduler runs
+            (the default).
+    """
+
+    def __init__(self, *, daemon: bool = True, **options: Any) -> None:
+        self._daemon = daemon
+        self._portal = Portal("apsched")
+        self._core = AsyncScheduler(listeners_in_thread=True, **options)
+        self._lock = threading.Lock()
+
+    add_job = plain(AsyncScheduler.add_job)
+    add_jobs = plain(AsyncScheduler.add_jobs)
+    modify_job = plain(AsyncScheduler.modify_job)
+    reschedule_job = plain(AsyncScheduler.reschedule_job)
+    pause_job = plain(AsyncScheduler.pause_job)
+    resume_job = plain(AsyncScheduler.resume_job)
+    remove_job = plain(AsyncScheduler.remove_job)
+    remove_all_jobs = plain(AsyncScheduler.remove_all_jobs)
+    sync = plain(AsyncScheduler.sync)
+    get_job = plain(AsyncScheduler.get_job)
+    get_jobs = plain(AsyncScheduler.get_jobs)
+    print_jobs = plain(AsyncScheduler.print_jobs)
+    get_runs = plain(AsyncScheduler.get_runs)
+    cancel_run = plain(AsyncScheduler.cancel_run)
+    explain = plain(AsyncScheduler.explain)
+    health = plain(AsyncScheduler.health)
+    add_jobstore = plain(AsyncScheduler.add_jobstore)
+    remove_jobstore = plain(AsyncScheduler.remove_jobstore)
+    add_executor = plain(AsyncScheduler.add_executor)
+    remove_executor = plain(AsyncScheduler.remove_executor)
+    add_listener = plain(AsyncScheduler.add_listener)
+    remove_listener = plain(AsyncScheduler.remove_listener)
+    pause = plain(AsyncScheduler.pause)
+    resume = plain(AsyncScheduler.resume)
+    wakeup = plain(AsyncScheduler.wakeup)
+    _run_job = plain(AsyncScheduler.run_job)
+
+    @functools.wraps(AsyncScheduler.run_job)
+    def run_job(self, *args: Any, **kwargs: Any) -> BlockingRunHandle:  # noqa: D102  # as its namesake
+        return BlockingRunHandle(self._run_job(*args, **kwargs), self._portal)
+
+    @property
+    def state(self) -> int:
+        """`STATE_STOPPED`, `STATE_RUNNING` or `STATE_PAUSED`."""
+        return self._core.state
+
+    @property
+    def running(self) -> bool:
+        """Whether it has started and is not shut down."""
+        return self._core.running
+
+    @property
+    def timezone(self) -> tzinfo:
+        """Zone of triggers and naive times that do not name their own."""
+        return self._core.timezone
+
+    @functools.wraps(AsyncScheduler.configure)
+    def configure(self, **options: Any) -> None:  # noqa: D102  # as its namesake
+        self._core.configure(**options)
+
+    def scheduled_job(self, trigger: Any, *args: Any, **options: Any) -> Callable[[F], F]:
+        """
+        Decorate a function to add it as a job; a job of the same id is replaced.
+
+        Args:
+            trigger: As in `add_job`.
+            *args: Positional parameters of `add_job` after *trigger*.
+            **options: Keyword parameters of `add_job`, and arguments of the trigger.
+        """
+
+        def decorate(func: F) -> F:
+            self.add_job(func, trigger, *args, **{"replace_existing": True, **options})
+            return func
+
+        return decorate
+
+    def start(self, paused: bool = False) -> None:
+        """
+        Start the scheduler in a thread of its own, and return when it has started.
+
+        Args:
+            paused: Whether nothing is run until `resume`.
+
+        Raises:
+            SchedulerAlreadyRunningError: It is running.
+            Exception: A store cannot be opened, or a job that was added before cannot be kept.
+        """
+        with self._lock:
+            if self._portal.is_running:
+                raise SchedulerAlreadyRunningError
+            self._portal.start(functools.partial(self._core.serve, paused=paused), daemon=self._daemon)
+            _started.add(self)
+
+    def shutdown(self, wait: bool | float = True) -> None:
+        """
+        Shut the scheduler down; no thread of it is left when this returns, but those of jobs that were given up.
+
+        Called from a job or a listener with `wait=False`, it returns at once and the scheduler ends by itself.
+
+        Args:
+            wait: True: wait for runs under way, however long; a number: so many seconds; False: not at all.
+
+        Raises:
+            SchedulerNotRunningError: It is not running.
+            SchedulerStateError: It is called from a job or a listener and would wait for that.
+        """
+        is_inside = self._core.is_inside
+        self._portal.call(self._core.shutdown, wait)
+        if not is_inside:
+            self._portal.join()
+
+    def _own(self, value: R) -> R:
+        """Let the jobs in *value* have this scheduler's verbs."""
+        if isinstance(value, Job):
+            value.become_handle_of(self)
+        elif isinstance(value, list):
+            for item in value:
+                self._own(item)
+        return value
+
+    def _end_at_exit(self) -> None:
+        if self._daemon and self._portal.is_running:
+            self._portal.call_soon(functools.partial(self._core.request_stop, wait=False))
+            self._portal.join(EXIT_PATIENCE)
+
+    def _forget(self) -> None:
+        """Be a scheduler that has not started, in a forked child."""
+        if self._portal.is_running:
+            logger.warning("the scheduler of process %d does not run in its forked child %d", os.getppid(), os.getpid())
+        self._portal.forget()
+        self._core.forget()
+        self._lock = threading.Lock()
+
+
+_started: weakref.WeakSet[BaseScheduler] = weakref.WeakSet()
+
+
+def _end_all() -> None:
+    for scheduler in list(_started):
+        scheduler._end_at_exit()
+
+
+def _forget_all() -> None:
+    for scheduler in list(_started):
+        scheduler._forget()
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
