@@ -42,7 +42,7 @@ class ProcessRunner(Runner):
         try:
             work.value = self._run(work)
         except BaseException as exc:
-            work.error = exc.with_traceback(None)  # its frames are ours, and have the work
+            work.error = exc.with_traceback(None)  # its frames are ours and say nothing
         with self._lock:
             self._current = None
 

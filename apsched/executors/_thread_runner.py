@@ -41,19 +41,20 @@ class ThreadRunner(Runner):
                 self._initialize = None
             work.value = work.call.context.run(self._enter, work.call)
         except BaseException as exc:
-            # without this frame, which has the work, which has the exception
-            work.error = exc.with_traceback(exc.__traceback__ and exc.__traceback__.tb_next)
+            work.error = exc
 
 
 def enter(call: Call) -> Any:
     """Make *call*; an awaitable that it returns is returned as it is."""
-    loop_name.set(None)
+    if loop_name.get(None) is not None:
+        loop_name.set(None)
     call.started()
     return call.func(*call.args, **call.kwargs)
 
 
 def enter_to_end(call: Call) -> Any:
     """Make *call*; an awaitable that it returns is awaited here."""
-    loop_name.set(None)
+    if loop_name.get(None) is not None:
+        loop_name.set(None)
     call.started()
     return call_to_end(call.func, call.args, call.kwargs)

@@ -145,13 +145,13 @@ class Threads:
         except BaseException:
             self._give_up(work)
             raise
-        error = work.error
+        error, work.error = work.error, None  # its traceback has frames that have the work: no circle may stay
         if error is None:
             return work.value
         try:
             raise error
         finally:
-            del error, work  # the traceback holds this frame, and these would hold the traceback
+            del error
 
     async def close(self) -> None:
         """
