@@ -226,7 +226,7 @@ def _count(value: int, name: str) -> int:
 
 
 def _to_date(value: date | str | None, timezone: tzinfo, subject: str) -> date | None:
-    if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
     moment = to_datetime(value, timezone if isinstance(value, datetime) else UTC, subject)
     if moment is None:

@@ -21,7 +21,7 @@ from apsched.triggers._settings import (
     trigger_from_state,
     trigger_to_state,
 )
-from apsched.triggers.base import BaseTrigger
+from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 from apsched.triggers.exclusion import Exclusion
 from apsched.triggers.interval import IntervalTrigger
 
@@ -62,7 +62,7 @@ class BaseCombiningTrigger(BaseTrigger):
         return whole._next(previous_fire_time, now)
 
     def _next(self, previous: datetime | None, now: datetime) -> datetime | None:
-        return self._first_from(now.astimezone(UTC) if previous is None else previous.astimezone(UTC) + MICROSECOND)
+        return self._first_from(_instant(now) if previous is None else _instant(previous) + MICROSECOND)
 
     @abstractmethod
     def _first_from(self, moment: datetime) -> datetime | None:
@@ -77,6 +77,9 @@ class BaseCombiningTrigger(BaseTrigger):
     @abstractmethod
     def _last(self, previous: datetime, until: datetime) -> datetime | None:
         """Return the last fire time after *previous* and not after *until*, whatever `exclude` says."""
+
+    def count_fire_times(self, first: datetime, last: datetime, limit: int = STEP_LIMIT) -> int | None:
+        return super().count_fire_times(_instant(first), _instant(last), limit)
 
     def anchored(self, now: datetime) -> Self:
         members = tuple(trigger.anchored(now) for trigger in self.triggers)
@@ -174,7 +177,7 @@ class AndTrigger(BaseCombiningTrigger):
         return self._agree(_first_from, moment)
 
     def _last(self, previous: datetime, until: datetime) -> datetime | None:
-        return self._agree(lambda trigger, moment: trigger.get_last_fire_time(previous, moment), until.astimezone(UTC))
+        return self._agree(lambda trigger, moment: trigger.get_last_fire_time(previous, moment), _instant(until))
 
     def _agree(self, ask: Callable[[BaseTrigger, datetime], datetime | None], candidate: datetime) -> datetime | None:
         """Ask the members in turn, each about the answer of the one before, until all give the same."""
@@ -186,7 +189,7 @@ class AndTrigger(BaseCombiningTrigger):
             answer = ask(self._meeting[asked % len(self._meeting)], candidate)
             if answer is None:
                 return None
-            instant = answer.astimezone(UTC)
+            instant = _instant(answer)
             agreed = agreed + 1 if instant == candidate else 1
             candidate = instant
             if asked % len(self._meeting) == 0:

@@ -198,7 +198,8 @@ def _entries(value: object) -> list[list[Any]]:
                     f"a function in exclude must have an importable name, got {value!r}; define it at module level"
                 )
             return [["callable", ref]]
-    raise TypeError(f"exclude must be {_FORMS}, got {value!r}; pass one of these")
+        case _:
+            raise TypeError(f"exclude must be {_FORMS}, got {value!r}; pass one of these")
 
 
 def _entry_of_text(text: str) -> list[Any]:

@@ -141,9 +141,11 @@ class IntervalTrigger(BaseTrigger):
         return last.astimezone(self.timezone) if previous < last <= until else None
 
     def count_fire_times(self, first: datetime, last: datetime, limit: int = STEP_LIMIT) -> int | None:
+        # Times of one zone compare and subtract by what clocks show, which is wrong over a fold.
+        first, last = first.astimezone(UTC), last.astimezone(UTC)
         if self.exclude is not None:
             return super().count_fire_times(first, last, limit)
-        count = (last.astimezone(UTC) - first.astimezone(UTC)) // self.interval + 1
+        count = (last - first) // self.interval + 1
         return count if count <= limit else None
 
     def anchored(self, now: datetime) -> IntervalTrigger:

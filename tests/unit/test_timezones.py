@@ -105,6 +105,12 @@ def test_the_local_zone_has_a_name() -> None:
     assert timezone_text(local_timezone())
 
 
+def test_the_local_zone_of_dateutil_is_that_of_this_machine() -> None:
+    dateutil_like = type("tzlocal", (Nameless,), {})
+
+    assert to_timezone(dateutil_like(), "timezone") == local_timezone()
+
+
 @pytest.mark.usefixtures("forgotten_warnings")
 def test_a_machine_whose_zone_has_no_name_is_taken_to_be_in_utc_with_one_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apsched.triggers.calendarinterval import CalendarIntervalTrigger
+from apsched.triggers.date import DateTrigger
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
@@ -136,6 +137,7 @@ def test_without_a_start_the_day_of_adding_is_the_start() -> None:
     assert anchored.is_same_schedule(trigger.anchored(now + timedelta(days=1)))
     assert anchored != trigger.anchored(now + timedelta(days=1))
     assert not anchored.is_same_schedule(CalendarIntervalTrigger(months=1, hour=9, timezone=BERLIN))
+    assert not anchored.is_same_schedule(DateTrigger())
 
 
 def test_excluded_days_are_passed_over() -> None:

@@ -91,6 +91,15 @@ def test_or_orders_the_two_hours_of_a_fold() -> None:
     assert trigger.get_last_fire_time(NOW, datetime(2027, 1, 1, tzinfo=UTC)) == second.run_date
 
 
+def test_the_times_of_a_fold_are_all_counted() -> None:
+    before = IntervalTrigger(minutes=30, start_date="2026-10-25 02:00:00", timezone=BERLIN)
+    trigger = OrTrigger([before, at(1)])
+    first, last = (datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN, fold=fold) for fold in (0, 1))
+
+    assert trigger.count_fire_times(first, last) == 3
+    assert trigger.count_fire_times(last.replace(fold=0, minute=30), last.replace(minute=0)) == 2
+
+
 def test_the_last_time_of_or_is_the_last_of_any_member() -> None:
     trigger = OrTrigger([every(5), every(3), at(1)])
 

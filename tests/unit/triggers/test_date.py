@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from apsched.triggers.date import DateTrigger
+from apsched.triggers.interval import IntervalTrigger
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -48,6 +49,7 @@ def test_two_dates_without_a_time_are_the_same_schedule() -> None:
     assert one != other
     assert not one.is_same_schedule(DateTrigger(NOW, "UTC"))
     assert not one.is_same_schedule(DateTrigger(timezone="Europe/Berlin"))
+    assert not one.is_same_schedule(IntervalTrigger())
 
 
 def test_the_last_fire_time_of_a_date_is_its_time_if_in_range() -> None:

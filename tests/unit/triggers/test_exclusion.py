@@ -128,6 +128,12 @@ def test_whole_days_are_left_in_one_step() -> None:
     assert len(asked) == 3
 
 
+def test_there_is_no_last_time_within_an_excluded_day() -> None:
+    trigger = IntervalTrigger(hours=1, start_date=FRIDAY, exclude="fri")
+
+    assert trigger.get_last_fire_time(FRIDAY + HOUR, FRIDAY + 9 * HOUR) is None
+
+
 def test_a_search_that_finds_nothing_gives_up_and_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

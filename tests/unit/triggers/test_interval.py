@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apsched.triggers.base import BaseTrigger
+from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -180,6 +181,17 @@ def test_counting_and_catching_up_leave_out_what_is_excluded() -> None:
     assert trigger.count_fire_times(friday, monday) == 2
 
 
+@pytest.mark.parametrize("exclude", [None, "mon"])
+def test_the_times_of_a_fold_are_all_counted(exclude: str | None) -> None:
+    trigger = IntervalTrigger(minutes=30, start_date="2026-10-25 02:00:00", timezone=BERLIN, exclude=exclude)
+    first = datetime(2026, 10, 25, 2, 30, tzinfo=BERLIN)
+    last = datetime(2026, 10, 25, 2, 0, tzinfo=BERLIN, fold=1)
+
+    assert trigger.count_fire_times(first, last) == 2
+    assert trigger.get_last_fire_time(first, last) == last
+    assert trigger.get_next_fire_time(first, first) == last
+
+
 def test_an_interval_without_start_leaves_out_what_is_excluded_on_its_own_grid() -> None:
     trigger = IntervalTrigger(hours=5, timezone="UTC", exclude="fri")
 
@@ -194,6 +206,7 @@ def test_a_start_that_was_not_given_makes_no_other_schedule() -> None:
     assert first.is_same_schedule(IntervalTrigger(hours=1))
     assert first != second
     assert not first.is_same_schedule(IntervalTrigger(hours=2))
+    assert not first.is_same_schedule(DateTrigger())
     assert not first.is_same_schedule(IntervalTrigger(hours=1, start_date=NOW + HOUR))
 
 
@@ -231,6 +244,13 @@ def test_the_texts_of_an_interval_are_those_of_apscheduler_3() -> None:
         "start_date='2026-01-01 00:00:00 CET', end_date='2026-02-01 00:00:00 CET', jitter=2, timezone='Europe/Berlin')>"
     )
     assert "exclude=['saturday']" in repr(IntervalTrigger(exclude="sat"))
+
+
+def test_intervals_that_would_meet_after_the_year_9999_do_not_meet() -> None:
+    late = datetime(9999, 12, 31, tzinfo=UTC)
+
+    assert IntervalTrigger(days=7, start_date=late).meet(IntervalTrigger(days=5, start_date=late + HOUR * 12)) is None
+    assert IntervalTrigger(hours=7, start_date=late).meet(IntervalTrigger(hours=36, start_date=late + HOUR)) is None
 
 
 def test_only_anchored_intervals_can_be_asked_where_they_meet() -> None:
