@@ -1,8 +1,8 @@
 """Do on asyncio and on trio what anyio has no cheap form of (layer 0).
 
 Three things are on the path of every run: starting a task, waiting for one value, and waking the loop from a thread.
-anyio's own forms cost more than the rest of a run together (`benchmarks/RESULTS.md`), so each of the two event loops has
-one small class here. Everything that is not on that path uses anyio.
+anyio's own forms cost more than the rest of a run together (`benchmarks/RESULTS.md`), so each of the two event loops
+has one small class here. Everything that is not on that path uses anyio.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Find triggers, job stores and executors by alias (layer 5).
 
-Built-in ones are reached by the name of their module, at run time: this is the one way in which a lower layer leads to a
-higher one. Those of other packages are entry points in the groups `apsched.triggers`, `apsched.jobstores` and
+Built-in ones are reached by the name of their module, at run time: this is the one way in which a lower layer leads to
+a higher one. Those of other packages are entry points in the groups `apsched.triggers`, `apsched.jobstores` and
 `apsched.executors`.
 """
 

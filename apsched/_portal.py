@@ -28,7 +28,7 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
         return result
     coro.close()
     raise SchedulerStateError(
-        f"{coro.__qualname__} must wait for something, and cannot where it was called: before the start, or in the "
+        f"{coro!r} must wait for something, and cannot where it was called: before the start, or in the "
         "scheduler's own event loop; call it from a thread, or use AsyncScheduler and await"
     )
 
@@ -113,9 +113,7 @@ class Portal:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
-    def _submit(
-        self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]
-    ) -> concurrent.futures.Future[T]:
+    def _submit(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         try:
             future = asyncio.run_coroutine_threadsafe(coro, loop)
         except RuntimeError:  # the loop is closed

@@ -66,6 +66,15 @@ STATE_RUNNING = 1
 STATE_PAUSED = 2
 
 
+class _Lifetime:
+    """One start of a scheduler, to its end."""
+
+    def __init__(self) -> None:
+        self.stopping = anyio.Event()
+        self.stopped = anyio.Event()
+        self.drain: float | None = None  # seconds that runs under way are waited for at the end; None: no limit
+
+
 class _Part:
     """A store or an executor that is open: `close` ends it, `closed` is set when it has ended."""
 
@@ -86,14 +95,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
             await scheduler.add_job(tick, "interval", seconds=10)
             await scheduler.run()
 
-    Entering starts it, leaving shuts it down. Jobs may be added before: they wait for the start. All verbs are called in
-    the task or another one of the same event loop; from threads use `apsched.schedulers.background`.
+    Entering starts it, leaving shuts it down. Jobs may be added before: they wait for the start. All verbs are called
+    in the same event loop; programs without one use `apsched.schedulers.background`.
 
     Args:
         jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type` beside its arguments.
             `default` is a memory store unless it is given.
-        executors: Alias -> executor, in the same forms. `default` runs plain functions in 10 threads and sends coroutine
-            functions to `asyncio`, which awaits them in the event loop, unless they are given.
+        executors: Alias -> executor, in the same forms. Unless they are given, `default` runs plain functions in 10
+            threads and sends coroutine functions to `asyncio`, which awaits them in the event loop.
         job_defaults: Options of jobs that do not name their own: see `JobDefaults`.
         timezone: Zone of triggers and naive times that do not name their own: a name or a `tzinfo`; None: that of this
             machine.
@@ -139,9 +148,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._host: TaskGroup
         self._listening: anyio.CancelScope
         self._part_tasks: TaskGroup
-        self._stopping: anyio.Event | None = None
-        self._stopped: anyio.Event | None = None
-        self._drain: float | None = None  # seconds that runs under way are waited for at the shutdown; None: no limit
+        self._life: _Lifetime | None = None
         self.node = ""
         self._executors: dict[str, Executor] = {
             COROUTINE_EXECUTOR: AsyncIOExecutor(),
@@ -199,7 +206,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             TypeError: A value is of the wrong type.
             ValueError: A value is out of range.
         """
-        if self._stopping is not None:
+        if self._life is not None:
             raise SchedulerAlreadyRunningError("configure() is for the time before the start; the scheduler is running")
         defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
@@ -212,16 +219,16 @@ class AsyncScheduler(JobRegistry, RunHistory):
     # lifetime
 
     async def __aenter__(self) -> Self:
-        if self._stopping is not None:
+        if self._life is not None:
             raise SchedulerAlreadyRunningError
-        self._stopping, self._stopped, self._drain = anyio.Event(), anyio.Event(), None
+        life = self._life = _Lifetime()
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
         self._host.start_soon(self._stop_when_cancelled)
         try:
-            await self._host.start(self._serve)
+            await self._host.start(self._serve, life)
         except BaseException as exc:
-            self._stopping = None
+            self._life = None
             self._host.cancel_scope.cancel()
             await self._host.__aexit__(None, None, None)
             raise _only(exc) from None
@@ -230,12 +237,11 @@ class AsyncScheduler(JobRegistry, RunHistory):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
-        if self._stopped is not None and not self._stopped.is_set():
-            self.request_stop(wait=exc_type is None and self._clock.is_real)
-            with anyio.CancelScope(shield=True):
-                await self._stopped.wait()
+        self.request_stop(wait=exc_type is None and self._clock.is_real)
+        with anyio.CancelScope(shield=True):
+            await self._wait_until_stopped()
         self._host.cancel_scope.cancel()
-        self._stopping = None
+        self._life = None
         return await self._host.__aexit__(exc_type, exc, traceback)
 
     async def run(self) -> None:
@@ -245,15 +251,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
         Starts the scheduler if it has not started. A signal lets the runs under way end; a second one cancels them.
         Signals are noticed in the main thread only.
         """
-        if self._stopping is None:
+        if self._life is None:
             async with self:
                 await self.run()
             return
-        assert self._stopped is not None  # set together with _stopping
         async with anyio.create_task_group() as tasks:
             if threading.current_thread() is threading.main_thread():
                 tasks.start_soon(self._stop_on_signals)
-            await self._stopped.wait()
+            await self._wait_until_stopped()
             tasks.cancel_scope.cancel()
 
     async def serve(self, started: Callable[[], object], *, paused: bool = False) -> None:
@@ -267,12 +272,11 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._is_paused = paused
         async with self:
             started()
-            assert self._stopped is not None  # it has started
-            await self._stopped.wait()
+            await self._wait_until_stopped()
 
     def stop(self) -> None:
         """Ask the scheduler to let its runs end and shut down, and return at once; from jobs and listeners too."""
-        if self._stopping is None:
+        if self._life is None:
             raise SchedulerNotRunningError
         self.request_stop()
 
@@ -288,19 +292,19 @@ class AsyncScheduler(JobRegistry, RunHistory):
         Args:
             wait: As in `shutdown`. Asking again with less patience counts.
         """
-        if self._stopping is None:
+        if self._life is None:
             return
         if wait is not True:
-            self._drain = float(wait)
-            if self._stopping.is_set() and self._runner is not None:
+            self._life.drain = float(wait)
+            if self._life.stopping.is_set() and self._runner is not None:
                 self._runner.cancel_all("the scheduler shut down")
-        self._stopping.set()
+        self._life.stopping.set()
 
     def forget(self) -> None:
         """Be a scheduler that has not started, in a forked child of the process in which it runs."""
-        if self._stopping is None:
+        if self._life is None:
             return
-        self._stopping = self._stopped = self._runner = None
+        self._life = self._runner = None
         self._loops, self._parts = {}, {}
         self._slots = Slots(self._wake_starved)
         for alias, store in self._stores.items():
@@ -321,17 +325,18 @@ class AsyncScheduler(JobRegistry, RunHistory):
             SchedulerNotRunningError: It is not running.
             SchedulerStateError: It is called from a job and would wait for that job.
         """
-        if self._stopping is None or self._stopped is None:
+        if self._life is None:
             raise SchedulerNotRunningError
         if self.is_inside:
             if wait is not False:
                 raise SchedulerStateError(
-                    f"shutdown(wait={wait}) was called from a job or a listener, for which it would wait; use wait=False"
+                    f"shutdown(wait={wait}) was called from a job or a listener, for which it would wait; "
+                    "use wait=False"
                 )
             self.request_stop(wait=False)
             return
         self.request_stop(wait=wait)
-        await self._stopped.wait()
+        await self._wait_until_stopped()
 
     async def pause(self) -> None:
         """
@@ -371,14 +376,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
     # parts
 
     async def add_jobstore(
-        self, jobstore: JobStore | str | Mapping[str, Any], alias: str = "default", **options: Any
+        self, /, jobstore: JobStore | str | Mapping[str, Any], alias: str = "default", **options: Any
     ) -> None:
         """
         Add a job store, and open it if the scheduler runs.
 
         Args:
-            jobstore: The store, or its alias among the plugins, with *options* as its arguments.
+            jobstore: The store, or its alias among the plugins.
             alias: The alias by which jobs name it.
+            **options: Arguments of the store, where it is named by alias.
 
         Raises:
             ValueError: The scheduler has a store of that alias.
@@ -407,14 +413,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._publish(SchedulerEvent, EVENT_JOBSTORE_REMOVED, alias=alias)
 
     async def add_executor(
-        self, executor: Executor | str | Mapping[str, Any], alias: str = "default", **options: Any
+        self, /, executor: Executor | str | Mapping[str, Any], alias: str = "default", **options: Any
     ) -> None:
         """
         Add an executor, and start it if the scheduler runs.
 
         Args:
-            executor: The executor, or its alias among the plugins, with *options* as its arguments.
+            executor: The executor, or its alias among the plugins.
             alias: The alias by which jobs name it.
+            **options: Arguments of the executor, where it is named by alias.
 
         Raises:
             ValueError: The scheduler runs and has an executor of that alias.
@@ -440,8 +447,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if alias not in self._executors:
             raise AliasLookupError("executor", alias, self._executors)
-        if self._is_started:
-            assert self._runner is not None  # it is started
+        if self._runner is not None:
             self._slots.remove(alias)
             if not wait:
                 self._runner.cancel_all(f"executor {alias!r} was removed", alias)
@@ -510,9 +516,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     # tasks
 
-    async def _serve(self, *, task_status: TaskStatus[None]) -> None:
+    async def _serve(self, life: _Lifetime, *, task_status: TaskStatus[None]) -> None:
         """Open the parts, run until a stop is asked for, and close them in reverse order."""
-        assert self._stopping is not None and self._stopped is not None  # set by __aenter__
         self.node = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         try:
             with anyio.CancelScope(shield=True):
@@ -520,15 +525,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
                     await bus_task.start(self._bus.run)
                     bus_task.start_soon(self._listen)
                     async with anyio.create_task_group() as self._part_tasks:
-                        await self._serve_parts(self._stopping, task_status)
+                        await self._serve_parts(life, task_status)
                     self._publish(SchedulerEvent, EVENT_SCHEDULER_SHUTDOWN)
                     self._bus.close()
                     self._listening.cancel()
         finally:
-            self._stopped.set()
+            life.stopped.set()
             logger.info("node %s has shut down", self.node)
 
-    async def _serve_parts(self, stopping: anyio.Event, task_status: TaskStatus[None]) -> None:
+    async def _serve_parts(self, life: _Lifetime, task_status: TaskStatus[None]) -> None:
         try:
             for alias, executor in self._executors.items():
                 await self._part_tasks.start(self._host_executor, alias, executor)
@@ -542,10 +547,10 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 logger.info("node %s has started", self.node)
                 self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
                 task_status.started()
-                await stopping.wait()
+                await life.stopping.wait()
                 for loop in self._loops.values():
                     loop.end()
-                with anyio.move_on_after(self._drain):
+                with anyio.move_on_after(life.drain):
                     await runner.wait_until_idle()
                 runner.cancel_all("the scheduler shut down")
         finally:
@@ -554,9 +559,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 for key in [key for key in self._parts if key[0] == kind]:
                     await self._parts.pop(key).close()
 
-    async def _host_store(
-        self, alias: str, store: JobStore, runner: Runner, *, task_status: TaskStatus[None]
-    ) -> None:
+    async def _host_store(self, alias: str, store: JobStore, runner: Runner, *, task_status: TaskStatus[None]) -> None:
         """Keep a store open, and its loop and recorder running."""
         part = _Part()
         try:
@@ -620,12 +623,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
         finally:
             self.request_stop(wait=False)
 
+    async def _wait_until_stopped(self) -> None:
+        if self._life is not None:
+            await self._life.stopped.wait()
+
     async def _stop_on_signals(self) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for number in signals:
                 logger.info("stops on %s", signal.Signals(number).name)
-                is_first = self._stopping is not None and not self._stopping.is_set()
-                self.request_stop(wait=is_first)
+                self.request_stop(wait=self._life is not None and not self._life.stopping.is_set())
 
     def _check_running(self) -> None:
         if not self._is_started:

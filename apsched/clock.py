@@ -111,4 +111,3 @@ class SystemClock(Clock):
         if seconds is not None and seconds <= 0:
             return wakeup.is_set
         return await wakeup.wait(_eventloop.current(), seconds)
-

@@ -100,9 +100,7 @@ class Job:
 
     def reschedule(self, trigger: Any, **trigger_args: Any) -> Job:
         """Give it another trigger; see `reschedule_job`. Blocks; from a blocking scheduler's job only."""
-        return self._take(
-            self._verbs("reschedule_job").reschedule_job(self.id, self.jobstore, trigger, **trigger_args)
-        )
+        return self._take(self._verbs("reschedule_job").reschedule_job(self.id, self.jobstore, trigger, **trigger_args))
 
     def pause(self) -> Job:
         """Let it not run until it is resumed. Blocks; from a blocking scheduler's job only."""
@@ -138,7 +136,8 @@ class Job:
     def _verbs(self, verb: str) -> JobFace:
         if self._face is None:
             raise SchedulerStateError(
-                f"job {self.id!r} was not given out by a blocking scheduler; use await scheduler.{verb}({self.id!r}, ...)"
+                f"job {self.id!r} was not given out by a blocking scheduler; "
+                f"use await scheduler.{verb}({self.id!r}, ...)"
             )
         return self._face
 

@@ -106,7 +106,7 @@ class Run:
 
 
 def run_id(job_id: str, nominal_time: datetime) -> str:
-    """Return the id of the run of *job_id* for *nominal_time* (aware): `job@2026-03-29T01:00:00Z`, fraction as needed."""
+    """Return the id of the run of *job_id* for *nominal_time* (aware): `job@2026-03-29T01:00:00Z`."""
     return f"{job_id}@{nominal_time.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
@@ -123,9 +123,7 @@ def parse_run_id(text: str) -> tuple[str, datetime]:
             raise ValueError(text)
         return job_id, datetime.fromisoformat(moment)
     except ValueError:
-        raise ValueError(
-            f"run_id must look like 'job@2026-03-29T01:00:00Z', as in Run.id, got {text!r}"
-        ) from None
+        raise ValueError(f"run_id must look like 'job@2026-03-29T01:00:00Z', as in Run.id, got {text!r}") from None
 
 
 @attrs.frozen(kw_only=True, eq=False)

@@ -12,7 +12,11 @@ LAST = 30.0  # seconds
 
 
 class Backoff:
-    """Waits 0.1 s after the first failure, twice as long after each further one, 30 s at most; less up to a half at random, so that nodes do not come back in step."""
+    """
+    Waits 0.1 s after the first failure, twice as long after each further one, 30 s at most.
+
+    Up to a half of that is left out at random, so that nodes do not come back in step.
+    """
 
     def __init__(self) -> None:
         self._seconds = FIRST

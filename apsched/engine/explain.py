@@ -37,7 +37,7 @@ class Explanation:
 
 def next_times(job: Job, count: int) -> list[datetime]:
     """Return the next *count* nominal times of *job*, or fewer if its trigger ends before."""
-    times = []
+    times: list[datetime] = []
     moment = job.next_nominal_time
     while moment is not None and len(times) < count:
         times.append(moment)

@@ -18,7 +18,6 @@ from apsched.job import Job, check_args, check_kwargs
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 
-
 EXPLAIN_LIMIT = 10_000  # runs that are searched for a nominal time
 
 

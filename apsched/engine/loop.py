@@ -192,10 +192,11 @@ class StoreLoop:
         elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
             self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=job.id, jobstore=self._alias))
         if plan.quarantine is not None:
-            logger.error("job %r is quarantined: %s", job.id, plan.quarantine)
-            self._bus.publish(
-                JobEvent(EVENT_JOB_QUARANTINED, job_id=job.id, jobstore=self._alias, detail=plan.quarantine)
-            )
+            self._tell_quarantined(job.id, plan.quarantine)
+
+    def _tell_quarantined(self, job_id: str, reason: str) -> None:
+        logger.error("job %r is quarantined: %s", job_id, reason)
+        self._bus.publish(JobEvent(EVENT_JOB_QUARANTINED, job_id=job_id, jobstore=self._alias, detail=reason))
 
     def _tell_closed(self, run: Run) -> None:
         logger.warning("run %s was %s: %s", run.id, run.outcome.value, run.reason)

@@ -19,7 +19,6 @@ from apsched.exceptions import ConflictingIdError
 from apsched.job import OPTION_CHECKS, Job, JobDefaults, check_func, check_id
 from apsched.jobstores.base import Merge
 from apsched.triggers.base import BaseTrigger
-from apsched.triggers.date import DateTrigger
 
 DEFAULT_EXECUTOR = "default"
 COROUTINE_EXECUTOR = "asyncio"  # where `default` sends coroutine functions
@@ -67,7 +66,7 @@ class JobMaker:
         misfire_grace_time: float | Undefined | None = undefined,
         coalesce: bool | Undefined = undefined,
         max_instances: int | Undefined = undefined,
-        next_run_time: datetime | Undefined | None = undefined,
+        next_run_time: datetime | str | Undefined | None = undefined,
         jobstore: str = "default",
         executor: str = DEFAULT_EXECUTOR,
         replace_existing: bool = False,
@@ -112,7 +111,8 @@ class JobMaker:
         if isinstance(trigger, BaseTrigger):
             if trigger_args:
                 raise TypeError(
-                    f"trigger arguments go with the alias of a trigger, got {', '.join(trigger_args)} beside {trigger!r}"
+                    f"trigger arguments go with the alias of a trigger, got {', '.join(trigger_args)} "
+                    f"beside {trigger!r}"
                 )
             return trigger
         if trigger is None:
@@ -122,7 +122,7 @@ class JobMaker:
                 f"trigger must be a trigger, the alias of one such as 'interval', or None for now, got {trigger!r}"
             )
         zone = {} if trigger in COMBINATIONS else {"timezone": self.timezone}
-        made: BaseTrigger = _plugins.find("trigger", trigger)(**zone | trigger_args)
+        made: BaseTrigger = _plugins.find("trigger", trigger)(**{**zone, **trigger_args})
         return made
 
     def change(self, job: Job, changes: Mapping[str, Any]) -> Job:

@@ -35,6 +35,7 @@ class JobRegistry(Parts):
 
     async def add_job(
         self,
+        /,
         func: Callable[..., Any] | str,
         trigger: BaseTrigger | str | None = None,
         args: Iterable[Any] | None = None,
@@ -140,7 +141,7 @@ class JobRegistry(Parts):
             ids.add(draft.job.id)
         return await self._add(jobstore, drafts)
 
-    async def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
+    async def modify_job(self, /, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """
         Change a job.
 
@@ -165,6 +166,7 @@ class JobRegistry(Parts):
 
     async def reschedule_job(
         self,
+        /,
         job_id: str,
         jobstore: str | None = None,
         trigger: BaseTrigger | str | None = None,
@@ -351,7 +353,7 @@ class JobRegistry(Parts):
             lines.append(f"Jobstore {alias}:")
             jobs = await self._store(alias).select(JobFilter())
             lines += [f"    {job}" for job in jobs] or ["    No scheduled jobs"]
-        print("\n".join(lines), file=sys.stdout if out is None else out)  # noqa: T201  # what the verb is for
+        print("\n".join(lines), file=sys.stdout if out is None else out)  # what the verb is for
 
     async def _add(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
         if self._is_started:

@@ -39,7 +39,7 @@ class Results:
                 waiter.set(finished)
 
     def expect(self, job_id: str, nominal_time: datetime) -> _eventloop.Waiter[Finished]:
-        """Return what the end of that run will be handed to; in place before the run may start, so that none is lost."""
+        """Return what the end of that run will be handed to; in place before the run may start, so none is lost."""
         waiter: _eventloop.Waiter[Finished] = _eventloop.current().waiter()
         self._waiters.setdefault(_key(job_id, nominal_time), []).append(waiter)
         return waiter

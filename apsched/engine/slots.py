@@ -50,7 +50,7 @@ class Slots:
         """Let no more runs be claimed for the executor of that alias."""
         del self._slots[alias]
 
-    def __contains__(self, alias: str) -> bool:
+    def __contains__(self, alias: object) -> bool:
         return alias in self._slots
 
     def free(self) -> dict[str, int]:

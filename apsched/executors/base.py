@@ -51,8 +51,8 @@ class Executor(ABC):
     Entered and left in the event loop: entering starts what it needs, leaving ends it, with nothing left behind.
 
     Attributes:
-        capacity: How many calls may be under way at a time, at least 1. The scheduler claims no more runs than that, and
-            a few to come next.
+        capacity: How many calls may be under way at a time, at least 1. The scheduler claims no more runs than that,
+            and a few to come next.
     """
 
     capacity: int

@@ -35,8 +35,8 @@ class MemoryJobStore(JobStore):
     """
     A job store for one process and one life of it.
 
-    Leaving it forgets the jobs and keeps the history. The history is bounded: the last *keep_runs* runs of each job, and
-    those of the *keep_gone_jobs* jobs that finished or were removed last.
+    Leaving it forgets the jobs and keeps the history. The history is bounded: the last *keep_runs* runs of each job,
+    and those of the *keep_gone_jobs* jobs that finished or were removed last.
 
     Args:
         keep_runs: How many finished runs are kept of each job that does not name a number of its own, from 0 on.
@@ -119,12 +119,10 @@ class MemoryJobStore(JobStore):
         plans: list[Plan] = []
         for alias, free in slots.items():
             if free > 0:
-                if self._pending:
-                    claimed = self._claim_pending(alias, free, now, owner)
-                    plans += claimed
-                    free -= len(claimed)
+                claimed = self._claim_pending(alias, free, now, owner) if self._pending else ()
+                plans += claimed
                 if alias in self._heaps:
-                    self._take_jobs(alias, free, now, plan, owner, plans)
+                    self._take_jobs(alias, free - len(claimed), now, plan, owner, plans)
         for alias in self._heaps.keys() - slots.keys():
             self._take_jobs(alias, len(self._heaps[alias]), now, plan, owner, plans)
         return plans
@@ -241,9 +239,7 @@ class MemoryJobStore(JobStore):
             heapq.heappop(heap)
         return None
 
-    def _take_jobs(
-        self, alias: str, limit: int, now: datetime, plan: Planner, owner: str, plans: list[Plan]
-    ) -> None:
+    def _take_jobs(self, alias: str, limit: int, now: datetime, plan: Planner, owner: str, plans: list[Plan]) -> None:
         heap = self._heaps[alias]
         moment = now.timestamp()
         taken = 0

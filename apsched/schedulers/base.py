@@ -125,7 +125,7 @@ class BaseScheduler:
     _run_job = plain(AsyncScheduler.run_job)
 
     @functools.wraps(AsyncScheduler.run_job)
-    def run_job(self, *args: Any, **kwargs: Any) -> BlockingRunHandle:  # noqa: D102  # as its namesake
+    def run_job(self, *args: Any, **kwargs: Any) -> BlockingRunHandle:  # as its namesake
         return BlockingRunHandle(self._run_job(*args, **kwargs), self._portal)
 
     @property
@@ -144,7 +144,7 @@ class BaseScheduler:
         return self._core.timezone
 
     @functools.wraps(AsyncScheduler.configure)
-    def configure(self, **options: Any) -> None:  # noqa: D102  # as its namesake
+    def configure(self, **options: Any) -> None:  # as its namesake
         self._core.configure(**options)
 
     def scheduled_job(self, trigger: Any, *args: Any, **options: Any) -> Callable[[F], F]:

@@ -53,8 +53,7 @@ class BlockingScheduler(BaseScheduler):
     @contextmanager
     def _sigterm_drains(self) -> Iterator[None]:
         is_ours = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         )
         if not is_ours:
             yield

@@ -42,9 +42,9 @@ class VirtualClock(Clock):
     looks at the stores, runs, history and listeners. It knows that all is done by what the engine tells it
     (`Clock.work_began`), not by waiting for a while, so the same test takes the same course every time.
 
-    A run counts as work until it ends. A job that waits for time does so by `await clock.sleep(seconds)`; one that waits
-    for something else that the test will do later says so by `with clock.parked():`. Otherwise `advance` waits for it in
-    real time and fails after 10 seconds.
+    A run counts as work until it ends. A job that waits for time does so by `await clock.sleep(seconds)`; one that
+    waits for something else that the test will do later says so by `with clock.parked():`. Otherwise `advance` waits
+    for it in real time and fails after 10 seconds. Leaving a scheduler on this clock cancels what is under way.
 
     Args:
         start: The first instant, aware.
@@ -153,8 +153,8 @@ class VirtualClock(Clock):
                 await anyio.sleep(0.001)
             if time.monotonic() - began > PATIENCE:
                 raise TimeoutError(
-                    f"{self._at_work} pieces of work were left at {self._now} after {PATIENCE:g} s of real time; a job that "
-                    "waits for time does so by clock.sleep(), one that waits for anything else inside clock.parked()"
+                    f"{self._at_work} pieces of work were left at {self._now} after {PATIENCE:g} s of real time; a job "
+                    "that waits for time does so by clock.sleep(), one that waits for anything else in clock.parked()"
                 )
 
     @property
