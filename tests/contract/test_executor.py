@@ -261,12 +261,20 @@ async def test_nothing_is_left_behind_after_an_error_in_a_cancelled_scope(make: 
     assert ours() <= before
 
 
-async def test_cancelling_lets_go_of_a_coroutine_function_or_a_blocked_thread(make: Callable[[], Executor]) -> None:
-    if make is DebugExecutor:
-        pytest.skip("a plain function holds the event loop")
+@pytest.mark.parametrize(
+    ("make", "func"),
+    [
+        (AsyncIOExecutor, anyio.sleep_forever),
+        (AsyncIOExecutor, partial(time.sleep, 0.4)),
+        (DebugExecutor, anyio.sleep_forever),
+        (ThreadPoolExecutor, partial(time.sleep, 0.4)),
+        (partial(ProcessPoolExecutor, 1), partial(time.sleep, 60)),
+    ],
+    ids=["asyncio, coroutine function", "asyncio, function", "debug, coroutine function", "threads", "processes"],
+)
+async def test_cancelling_lets_go_at_once(make: Callable[[], Executor], func: Callable[..., Any]) -> None:
     async with make() as executor:
-        call = make_call(time.sleep, 0.4)
-
+        call = make_call(func)
         with anyio.move_on_after(0.05) as scope:
             await executor.execute(call)
 
