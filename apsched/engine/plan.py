@@ -9,12 +9,13 @@ record may stand for a whole range of nominal times.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from apsched.job import Job
 from apsched.run import Outcome, Plan, Planner, Run
-from apsched.triggers.base import BaseTrigger
+from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 
 CATCH_UP_LIMIT = 1000  # runs that one plan makes of missed nominal times; what is older is recorded in one row
 TICK = timedelta(microseconds=1)
@@ -28,25 +29,38 @@ COALESCED = Outcome.COALESCED
 
 def due_time(job_id: str, trigger: BaseTrigger, nominal: datetime) -> datetime:
     """
-    Return when the run of *nominal* is due: 0 to `trigger.jitter` seconds later.
+    Return when the run of *nominal* is due: 0 to `trigger.jitter` seconds later, and not after the next nominal time.
 
-    The delay is derived from the job and the nominal time, so every node finds the same one and it never adds up.
+    The delay is derived from the job and the nominal time, so every node finds the same one and it never adds up. Its
+    second bound keeps runs in the order of their nominal times.
     """
     if not trigger.jitter:
         return nominal
+    start = nominal.astimezone(UTC)
+    longest = timedelta(seconds=trigger.jitter)
+    following = trigger.get_next_fire_time(nominal, nominal)
+    if following is not None:
+        longest = min(longest, following.astimezone(UTC) - start)
     key = f"{job_id}|{nominal.timestamp()}".encode()
     fraction = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
-    delayed = nominal.astimezone(UTC) + timedelta(seconds=trigger.jitter * fraction)
-    return delayed.astimezone(nominal.tzinfo)
+    return (start + longest * fraction).astimezone(nominal.tzinfo)
 
 
 def make_planner(executors: Container[str]) -> Planner:
-    """Return `plan` for a node that has these executors: a job that names another is quarantined."""
+    """
+    Return `plan` for a node that has these executors.
+
+    A job that names another one is quarantined, and so is one whose trigger raises: it must not keep the others from
+    running.
+    """
 
     def plan_here(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
         if job.executor not in executors:
             return Plan(job=job, quarantine=f"no executor has the alias {job.executor!r} on node {owner}")
-        return plan(job, open_runs, now, owner)
+        try:
+            return plan(job, open_runs, now, owner)
+        except Exception as exc:  # a trigger may be a user's, and raise anything
+            return Plan(job=job, quarantine=f"its trigger {job.trigger!r} raised {type(exc).__name__}: {exc}")
 
     return plan_here
 
@@ -62,17 +76,20 @@ def plan(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
         owner: The node that claims.
     """
     first, due = job.next_nominal_time, job.next_run_time
-    assert first is not None and due is not None  # a paused job is never due
+    if first is None or due is None:
+        raise ValueError(f"a job that is planned must be due, got {job.id!r}, which is paused")
     following = job.trigger.get_next_fire_time(first, now)
     following_due = None if following is None else due_time(job.id, job.trigger, following)
     if following_due is not None and following_due <= now:
         return _catch_up(job, open_runs, first, now, owner)
+    runs: tuple[Run, ...]
+    cancel: tuple[Run, ...] = ()
     if _is_late(job, due, now):
-        runs, cancel = (_missed(job, first, first, now),), ()
+        runs = (_missed(job, first, first, now),)
     elif open_runs:
         runs, cancel = _overlap(job, open_runs, [first], now, owner)
     else:
-        runs, cancel = (_claimed(job, first, due, now, owner),), ()
+        runs = (_claimed(job, first, due, now, owner),)
     return Plan(
         job=job,
         runs=runs,
@@ -87,14 +104,19 @@ def _catch_up(job: Job, open_runs: Sequence[Run], first: datetime, now: datetime
     """Decide about several nominal times at once: from *first* to the last one that is due."""
     last = _last_due(job, first, now)
     following = job.trigger.get_next_fire_time(last, now)
-    closed, candidates = _select(job, first, last, now)
+    following_due = None if following is None else due_time(job.id, job.trigger, following)
+    if job.coalesce:
+        is_last = following_due is None or following_due > now  # False: the trigger walks, and not so far at once
+        closed, candidates = _coalesce(job, first, last, now, is_last=is_last)
+    else:
+        closed, candidates = _select(job, first, last, now)
     runs, cancel = _overlap(job, open_runs, candidates, now, owner) if candidates else ((), ())
     return Plan(
         job=job,
         runs=(*closed, *runs),
         cancel=cancel,
         next_nominal_time=following,
-        next_run_time=None if following is None else due_time(job.id, job.trigger, following),
+        next_run_time=following_due,
         removes_job=following is None,
     )
 
@@ -102,52 +124,72 @@ def _catch_up(job: Job, open_runs: Sequence[Run], first: datetime, now: datetime
 def _last_due(job: Job, first: datetime, now: datetime) -> datetime:
     """Return the last nominal time from *first* on that is due, its jitter included."""
     last = job.trigger.get_last_fire_time(first, now)
-    while last is not None and due_time(job.id, job.trigger, last) > now:
-        last = job.trigger.get_last_fire_time(first, last - TICK)
+    if last is not None and due_time(job.id, job.trigger, last) > now:
+        last = job.trigger.get_last_fire_time(first, _just_before(last))
     return first if last is None else last
+
+
+def _coalesce(
+    job: Job, first: datetime, last: datetime, now: datetime, *, is_last: bool
+) -> tuple[list[Run], list[datetime]]:
+    """Let the last nominal time stand for all from *first* on; part them as `_select` does."""
+    if _is_late(job, _due(job, last), now):
+        return [_missed(job, first, last, now)], []
+    if not is_last:
+        reason = "stood behind later nominal times, the last of which stands for all"
+        return [_closed(job, COALESCED, first, last, now, reason)], []
+    before_last = job.trigger.get_last_fire_time(first, _just_before(last)) or first
+    return [_closed(job, COALESCED, first, before_last, now, _replaced_by(last))], [last]
 
 
 def _select(job: Job, first: datetime, last: datetime, now: datetime) -> tuple[list[Run], list[datetime]]:
     """Part the nominal times from *first* to *last* into those that are closed at once and those that may run."""
     trigger = job.trigger
-    if job.coalesce:
-        if _is_late(job, due_time(job.id, trigger, last), now):
-            return [_missed(job, first, last, now)], []
-        before_last = trigger.get_last_fire_time(first, last - TICK) or first
-        reason = f"stood behind the nominal time {last.isoformat()}, which runs for it"
-        return [_closed(job, COALESCED, first, before_last, now, reason)], [last]
     closed = []
     oldest: datetime | None = first
     if job.misfire_grace_time is not None:
         too_late = now - timedelta(seconds=job.misfire_grace_time) - TICK
-        last_missed = _last_due(job, first, too_late) if first <= too_late else None
-        if last_missed is not None and _is_late(job, due_time(job.id, trigger, last_missed), now):
+        last_missed = _last_due(job, first, too_late)
+        if _is_late(job, _due(job, last_missed), now):
             closed.append(_missed(job, first, last_missed, now))
             oldest = trigger.get_next_fire_time(last_missed, now)
-    if oldest is None or oldest > last:
+    if oldest is None or _is_before(last, oldest):
         return closed, []
-    kept_from = _latest(trigger, oldest, last)
-    if kept_from > oldest:
-        before_kept = trigger.get_last_fire_time(oldest, kept_from - TICK) or oldest
+    kept = _latest(trigger, oldest, last)
+    if _is_before(oldest, kept[0]):
+        before_kept = trigger.get_last_fire_time(oldest, _just_before(kept[0])) or oldest
         reason = f"further behind than the {CATCH_UP_LIMIT} nominal times that are caught up with"
         closed.append(_closed(job, MISSED, oldest, before_kept, now, reason))
-    return closed, list(_walk(trigger, kept_from, last))
+    return closed, kept
 
 
-def _latest(trigger: BaseTrigger, first: datetime, last: datetime) -> datetime:
-    """Return a fire time from which there are at most `CATCH_UP_LIMIT` to *last*; *first* if there are no more."""
-    span = last - first
-    while trigger.count_fire_times(first, last, CATCH_UP_LIMIT) is None:
+def _latest(trigger: BaseTrigger, first: datetime, last: datetime) -> list[datetime]:
+    """Return the latest nominal times from *first* to *last*: all of them, or as many as are caught up with."""
+    start, end = first, last.astimezone(UTC)
+    span = end - first
+    while _count(trigger, start, last, CATCH_UP_LIMIT) is None:
         span /= 2
-        first = trigger.get_next_fire_time(last - span - TICK, last) or last
-    return first
+        start = trigger.get_last_fire_time(first, end - span) or trigger.get_next_fire_time(first, end) or last
+    kept = deque(_walk(trigger, start, last))
+    while len(kept) < CATCH_UP_LIMIT and _is_before(first, kept[0]):
+        kept.appendleft(trigger.get_last_fire_time(first, _just_before(kept[0])) or first)
+    return list(kept)
 
 
 def _walk(trigger: BaseTrigger, first: datetime, last: datetime) -> Iterator[datetime]:
     moment: datetime | None = first
-    while moment is not None and moment <= last:
+    while moment is not None and not _is_before(last, moment):
         yield moment
         moment = trigger.get_next_fire_time(moment, last)
+
+
+def _count(trigger: BaseTrigger, first: datetime, last: datetime, limit: int = STEP_LIMIT) -> int | None:
+    """Count the nominal times from *first*, which a next run time given by hand may put beside the trigger's grid."""
+    second = trigger.get_next_fire_time(first, last) if _is_before(first, last) else None
+    if second is None or _is_before(last, second):
+        return 1
+    further = trigger.count_fire_times(second, last.astimezone(UTC), limit - 1)
+    return None if further is None else 1 + further
 
 
 def _overlap(
@@ -162,7 +204,6 @@ def _overlap(
     Returns:
         The new runs, and the open ones to cancel.
     """
-    trigger = job.trigger
     running = [run for run in open_runs if run.outcome is RUNNING]
     is_waiting = len(open_runs) > len(running)
     free = job.max_instances - len(running)
@@ -171,9 +212,8 @@ def _overlap(
             free = len(nominal_times)
         case "cancel_running" if free <= 0:
             *older, last = nominal_times
-            reason = f"stood behind the nominal time {last.isoformat()}, which runs for it"
-            replaced = (_closed(job, COALESCED, older[0], older[-1], now, reason),) if older else ()
-            return (*replaced, _claimed(job, last, due_time(job.id, trigger, last), now, owner)), tuple(running)
+            replaced = (_closed(job, COALESCED, older[0], older[-1], now, _replaced_by(last)),) if older else ()
+            return (*replaced, _claimed(job, last, _due(job, last), now, owner)), tuple(running)
         case "queue_all" if is_waiting:
             free = 0
         case "queue_one" | "skip" if free <= 0 or is_waiting:
@@ -184,16 +224,37 @@ def _overlap(
                 waiting.append(_closed(job, SKIPPED, skipped[0], skipped[-1], now, _blocked_by(open_runs, now)))
             return tuple(waiting), ()
     free = max(free, 0)
-    started = (_claimed(job, moment, due_time(job.id, trigger, moment), now, owner) for moment in nominal_times[:free])
+    started = (_claimed(job, moment, _due(job, moment), now, owner) for moment in nominal_times[:free])
     return (*started, *(_pending(job, moment) for moment in nominal_times[free:])), ()
 
 
 def _blocked_by(open_runs: Sequence[Run], now: datetime) -> str:
-    oldest = min(open_runs, key=lambda run: run.claimed_at or now)
-    if oldest.claimed_at is None:
+    running = [run for run in open_runs if run.outcome is RUNNING]
+    oldest = min(running or open_runs, key=lambda run: run.claimed_at or now)
+    if not running or oldest.claimed_at is None:
         return f"run {oldest.id} waits for its turn"
     age = (now - oldest.claimed_at).total_seconds()
     return f"run {oldest.id} has been under way on node {oldest.node} for {age:.3f} s"
+
+
+def _replaced_by(nominal: datetime) -> str:
+    return f"stood behind the nominal time {nominal.isoformat()}, which runs for it"
+
+
+def _due(job: Job, nominal: datetime) -> datetime:
+    """Return when *nominal* is due: of the job's next one, what the job says, since users may set that."""
+    if nominal is job.next_nominal_time and job.next_run_time is not None:
+        return job.next_run_time
+    return due_time(job.id, job.trigger, nominal)
+
+
+def _is_before(one: datetime, other: datetime) -> bool:
+    """Compare instants; within one zone `<` compares what clocks show, and these go back at the end of DST."""
+    return one.astimezone(UTC) < other.astimezone(UTC)
+
+
+def _just_before(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) - TICK
 
 
 def _is_late(job: Job, due: datetime, now: datetime) -> bool:
@@ -201,18 +262,15 @@ def _is_late(job: Job, due: datetime, now: datetime) -> bool:
 
 
 def _claimed(job: Job, nominal: datetime, due: datetime, now: datetime, owner: str) -> Run:
-    return Run(
-        job_id=job.id, nominal_time=nominal, due_time=due, outcome=RUNNING, epoch=1, node=owner, claimed_at=now
-    )
+    return Run(job_id=job.id, nominal_time=nominal, due_time=due, outcome=RUNNING, epoch=1, node=owner, claimed_at=now)
 
 
 def _pending(job: Job, nominal: datetime) -> Run:
-    due = due_time(job.id, job.trigger, nominal)
-    return Run(job_id=job.id, nominal_time=nominal, due_time=due, outcome=PENDING)
+    return Run(job_id=job.id, nominal_time=nominal, due_time=_due(job, nominal), outcome=PENDING)
 
 
 def _missed(job: Job, first: datetime, last: datetime, now: datetime) -> Run:
-    late = (now - due_time(job.id, job.trigger, last)).total_seconds()
+    late = (now - _due(job, last)).total_seconds()
     reason = f"{late:.3f} s late, and misfire_grace_time allows {job.misfire_grace_time} s"
     return _closed(job, MISSED, first, last, now, reason)
 
@@ -222,9 +280,9 @@ def _closed(job: Job, outcome: Outcome, first: datetime, last: datetime, now: da
     return Run(
         job_id=job.id,
         nominal_time=last,
-        first_nominal_time=first if first < last else None,
-        count=job.trigger.count_fire_times(first, last) if first < last else 1,
-        due_time=due_time(job.id, job.trigger, last),
+        first_nominal_time=first if _is_before(first, last) else None,
+        count=_count(job.trigger, first, last),
+        due_time=_due(job, last),
         outcome=outcome,
         finished_at=now,
         reason=reason,
