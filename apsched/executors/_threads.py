@@ -240,7 +240,9 @@ class Threads:
             self._stuck += 1
             work.runner.end(work)
             if not work.runner.can_end:
-                logger.warning("gave up %r, which goes on in its thread; such calls: %d", work.call.func, self._stuck)
+                logger.debug("gave up %r, which goes on in its thread; such calls: %d", work.call.func, self._stuck)
+                if self._stuck == self._limit + self._spare:
+                    logger.warning("all %d threads are held by calls that were given up; others wait", self._stuck)
 
     def _refuse(self, work: Work) -> None:
         work.error = ExecutorRefusedError(LEFT)

@@ -203,14 +203,18 @@ async def test_another_thread_stands_in_for_a_stuck_one_and_ends_after_it(gates:
         assert await executor.execute(make_call(thread_name)) == our_threads()[0]
 
 
-async def test_when_twice_the_workers_are_stuck_calls_wait_for_one(gates: list[Gate]) -> None:
+async def test_when_twice_the_workers_are_stuck_calls_wait_for_one(
+    gates: list[Gate], caplog: pytest.LogCaptureFixture
+) -> None:
     async with ThreadPoolExecutor(1) as executor:
-        for gate in gates[:2]:
-            await execute_until_cancelled(executor, gate)
+        with caplog.at_level(logging.WARNING, "apsched"):
+            for gate in gates[:2]:
+                await execute_until_cancelled(executor, gate)
         with anyio.move_on_after(0.05) as scope:
             await executor.execute(make_call(thread_name))
         assert scope.cancelled_caught
         assert executor.stuck == 2
+        assert caplog.messages == ["all 2 threads are held by calls that were given up; others wait"]
 
         gates[1].opened.set()
         assert await executor.execute(make_call(thread_name)) == "apsched-2"
