@@ -236,13 +236,13 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         self.request_stop(wait=exc_type is None and self._clock.is_real)
         with anyio.CancelScope(shield=True):
             await self._wait_until_stopped()
         self._host.cancel_scope.cancel()
         self._life = None
-        return await self._host.__aexit__(exc_type, exc, traceback)
+        await self._host.__aexit__(None, None, None)  # an error of the body goes on as it is, in no group
 
     async def run(self) -> None:
         """
