@@ -20,6 +20,8 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -66,7 +68,7 @@ EXPRESSIONS = [
     Expression("every year", "0 0 1 1 *", {"month": 1}),
     Expression("leap day", "0 12 29 2 *", {"month": 2, "day": 29, "hour": 12}),
 ]
-COSTLY = {
+COSTLY: dict[str, dict[str, Any]] = {
     "29 February on a Monday": {"month": 2, "day": 29, "day_of_week": "mon"},
     "5th Friday of February": {"month": 2, "day": "5th fri"},
     "week 53 on a Sunday": {"week": 53, "day_of_week": "sun"},
@@ -83,44 +85,32 @@ def apsched_step(expression: Expression, timezone: ZoneInfo) -> Step:
 
 
 def apscheduler_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from apscheduler.triggers.cron import CronTrigger
-
-    trigger = CronTrigger(**expression.fields, timezone=timezone)
+    trigger = import_module("apscheduler.triggers.cron").CronTrigger(**expression.fields, timezone=timezone)
     return lambda moment: trigger.get_next_fire_time(moment, moment)
 
 
 def croniter_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from croniter import croniter
-
-    iterator = croniter(expression.crontab, start_of(timezone))
+    iterator = import_module("croniter").croniter(expression.crontab, start_of(timezone))
     return lambda moment: iterator.get_next(datetime)
 
 
 def croniter_rs_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from croniter_rs import croniter
-
-    iterator = croniter(expression.crontab, start_of(timezone))
+    iterator = import_module("croniter_rs").croniter(expression.crontab, start_of(timezone))
     return lambda moment: iterator.get_next(datetime)
 
 
 def cronsim_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from cronsim import CronSim
-
-    iterator = CronSim(expression.crontab, start_of(timezone))
+    iterator = import_module("cronsim").CronSim(expression.crontab, start_of(timezone))
     return lambda moment: next(iterator)
 
 
 def pychronotab_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from pychronotab import croniter
-
-    iterator = croniter(expression.crontab, start_of(timezone))
+    iterator = import_module("pychronotab").croniter(expression.crontab, start_of(timezone))
     return lambda moment: iterator.get_next(datetime)
 
 
 def cron_converter_step(expression: Expression, timezone: ZoneInfo) -> Step:
-    from cron_converter import Cron
-
-    schedule = Cron(expression.crontab).schedule(start_of(timezone))
+    schedule = import_module("cron_converter").Cron(expression.crontab).schedule(start_of(timezone))
     return lambda moment: schedule.next()
 
 
@@ -208,8 +198,6 @@ def measure_costly(timezone: ZoneInfo) -> Iterator[tuple[str, dict[str, float]]]
 
 
 def run() -> dict[str, Any]:
-    from importlib.metadata import PackageNotFoundError, version
-
     versions = {}
     for peer in PEERS:
         name = peer.partition("==")[0]
@@ -236,7 +224,7 @@ def run_among_peers(python: str) -> str:
         f"import sys, runpy; sys.path += {paths!r}; sys.argv = ['', '--here']; "
         f"runpy.run_path({__file__!r}, run_name='__main__')"
     )
-    return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout
+    return subprocess.run([python, "-c", program], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def install_peers(directory: str) -> str:

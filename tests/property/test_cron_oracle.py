@@ -122,7 +122,8 @@ def time_rules(draw: st.DrawFn) -> dict[str, Rule]:
 
 def fits_day(rules: dict[str, Rule], day: date) -> bool:
     return (
-        rules["year"].fits(day.year)
+        day.year >= 1970
+        and rules["year"].fits(day.year)
         and rules["month"].fits(day.month)
         and rules["day"].fits(day)
         and rules["week"].fits(day.isocalendar().week)
