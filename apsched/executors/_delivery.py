@@ -36,6 +36,7 @@ class Delivery(Generic[T]):
                 self._loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:
                 self._items.clear()
+                self._is_scheduled = False  # so that the next one is dropped as well
 
     def _deliver(self) -> None:
         self._is_scheduled = False

@@ -155,7 +155,7 @@ class Threads:
 
     async def close(self) -> None:
         """
-        End the threads and wait for them, but not for calls that can not be ended; those are logged.
+        End the threads and wait for them, but not for calls that cannot be ended; those are logged.
 
         Calls that still wait in the queue are refused.
         """

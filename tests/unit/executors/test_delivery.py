@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sized
 
 import anyio
@@ -8,6 +9,10 @@ import anyio
 from apsched import _eventloop
 from apsched._eventloop import EventLoop, TaskPool, Waiter
 from apsched.executors._delivery import Delivery
+
+
+class Something:
+    pass
 
 
 class CountingLoop(EventLoop):
@@ -81,11 +86,16 @@ async def test_what_ends_after_the_loop_is_dropped_silently() -> None:
         def call_soon_threadsafe(self, callback: object) -> None:
             raise RuntimeError("the loop has ended")
 
-    received: list[int] = []
+    received: list[Something] = []
+    delivery = Delivery(EndedLoop(), received.append)
+    items = [Something(), Something()]
+    references = [weakref.ref(item) for item in items]
 
-    Delivery(EndedLoop(), received.append).put(1)
+    while items:
+        delivery.put(items.pop())
 
     assert received == []
+    assert [reference() for reference in references] == [None, None]
 
 
 async def _until_long(received: Sized, count: int) -> None:
