@@ -1,0 +1,168 @@
+"""Run the demo: `python -m apsched.demo [--seconds N] [--folder PATH]` (layer 10)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import anyio
+
+from apsched import AsyncScheduler, Outcome, Run
+from apsched.clock import SystemClock
+from apsched.demo import report
+from apsched.demo.board import ENDS, Board
+from apsched.demo.schedule import read_schedule, write_schedule
+from apsched.demo.screen import Screen, draw_board, list_folder
+from apsched.events import EVENT_JOB_SUBMITTED
+from apsched.executors.pool import ProcessPoolExecutor
+from apsched.jobstores.memory import MemoryJobStore
+
+FRAME = 0.2  # seconds between two pictures in a terminal
+SNAPSHOTS = 3  # pictures where there is no terminal
+OUTAGE = (0.4, 0.13)  # when the pretended outage begins and how long it lasts, as shares of the whole time
+MARGIN = timedelta(seconds=1)  # before the end; what is due later may not have been looked at
+PATIENCE = 10  # seconds that runs under way are waited for at the end
+ALL = 1_000_000  # runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit code: 0 if all went as planned, 1 if not, 130 after Ctrl-C."""
+    options = read_arguments(arguments)
+    logging.getLogger("apsched").addHandler(logging.NullHandler())  # the board shows it all
+    try:
+        if options.folder is not None:
+            options.folder.mkdir(parents=True, exist_ok=True)
+            return anyio.run(run, options.folder.resolve(), options.seconds)
+        with tempfile.TemporaryDirectory(prefix="apsched-demo-", ignore_cleanup_errors=True) as folder:
+            code = anyio.run(run, Path(folder).resolve(), options.seconds)
+            print("The folder was a temporary one and is gone; --folder PATH keeps it.")
+            return code
+    except KeyboardInterrupt:
+        print("\nInterrupted; the scheduler has shut down.")
+        return 130
+
+
+def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m apsched.demo", description="Show a scheduler at work on real files."
+    )
+    parser.add_argument("--seconds", type=seconds, default=15.0, metavar="N", help="how long, from 1 on (default: 15)")
+    parser.add_argument("--folder", type=Path, metavar="PATH", help="where to work; kept (default: a temporary folder)")
+    return parser.parse_args(arguments)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds."""
+    value = float(text)
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"must be from 1 to 3600, got {text}")
+    return value
+
+
+async def run(folder: Path, length: float) -> int:
+    """Run the schedule in *folder* for *length* seconds, show it, and return the exit code."""
+    clock = SystemClock()
+    screen = Screen()
+    scheduler = AsyncScheduler(
+        jobstores={"default": MemoryJobStore(keep_runs=ALL)},
+        executors={"processes": ProcessPoolExecutor(max_workers=1)},
+    )
+    path = write_schedule(folder, clock.now().astimezone(scheduler.timezone))
+    print(f"Schedule: {path}")
+    async with scheduler:
+        try:
+            jobs = await scheduler.add_jobs(read_schedule(path, {"folder": str(folder)}))
+        except (LookupError, OSError, TypeError, ValueError) as exc:
+            print(f"The schedule cannot be used: {exc}")
+            return 1
+        began = [job.copy() for job in jobs]
+        board = Board(jobs)
+        await scheduler.add_listener(board.listen, EVENT_JOB_SUBMITTED | ENDS)
+        outage = await show(scheduler, board, screen, folder, length)
+        await scheduler.pause()
+        until = clock.now() - MARGIN
+        runs = await finished_runs(scheduler)
+        history = report.History(began, runs, until, outage, scheduler.timezone)
+        show_report(screen, history, folder)
+        await show_explanation(scheduler, screen, runs)
+    return show_verdict(screen, history)
+
+
+async def show(
+    scheduler: AsyncScheduler, board: Board, screen: Screen, folder: Path, length: float
+) -> tuple[datetime, datetime]:
+    """Draw the board for *length* seconds, with a pretended outage in the midst; return when that was."""
+    clock = SystemClock()
+    begin = clock.now()
+    end = begin + timedelta(seconds=length)
+    outage_begin = begin + timedelta(seconds=length * OUTAGE[0])
+    outage_end = outage_begin + timedelta(seconds=length * OUTAGE[1])
+    frame = FRAME if screen.is_live else length / SNAPSHOTS
+    while (now := clock.now()) < end:
+        is_out = outage_begin <= now < outage_end
+        if is_out != scheduler.is_paused:
+            await (scheduler.pause() if is_out else scheduler.resume())
+        state = "PAUSED, as if the machine slept" if is_out else "running"
+        title = f"apsched demo  {(now - begin).total_seconds():4.1f} of {length:.0f} s  {state}"
+        draw_board(screen, board, now.astimezone(scheduler.timezone), title, folder)
+        changes = (moment for moment in (outage_begin, outage_end, end) if moment > now)
+        await anyio.sleep(min(frame, (min(changes) - now).total_seconds()))
+    screen.keep()
+    return outage_begin, outage_end
+
+
+async def finished_runs(scheduler: AsyncScheduler) -> list[Run]:
+    """Wait for the runs under way and return all records."""
+    with anyio.move_on_after(PATIENCE):
+        while await scheduler.get_runs(outcome=Outcome.RUNNING):  # noqa: ASYNC110  # nobody sets an event for this
+            await anyio.sleep(0.05)
+    return await scheduler.get_runs(limit=ALL)
+
+
+def show_report(screen: Screen, history: report.History, folder: Path) -> None:
+    """Print the history, how late runs were, and what is in the folder."""
+    lines = [
+        *report.job_table(screen, history),
+        *report.reason_table(screen, history),
+        *report.latest_table(screen, history),
+        *report.lateness_table(screen, history),
+        *screen.heading("What is in the folder", f"  {folder}"),
+        *textwrap.wrap(list_folder(folder), screen.width, break_long_words=False),
+    ]
+    summary = folder / "summary.json"
+    if summary.exists():
+        lines += report.summary_lines(screen, json.loads(summary.read_text(encoding="utf-8")))
+    print("\n".join(lines))
+
+
+async def show_explanation(scheduler: AsyncScheduler, screen: Screen, runs: Sequence[Run]) -> None:
+    """Let the scheduler explain a nominal time that did not run, if there is one."""
+    odd = next((run for run in runs if run.outcome is Outcome.SKIPPED), runs[0] if runs else None)
+    if odd is not None:
+        explanation = await scheduler.explain(odd.job_id, odd.nominal_time, count=2)
+        print("\n".join(screen.heading("Explained", f"  explain({odd.job_id!r}, ...)")))
+        for line in str(explanation).splitlines():
+            print(textwrap.fill(line, screen.width))
+
+
+def show_verdict(screen: Screen, history: report.History) -> int:
+    """Say whether all went as planned; return the exit code."""
+    faults = report.find_faults(history)
+    print()
+    for fault in faults:
+        print(screen.styled(f"Not as planned: {fault}", "bad"))
+    if not faults:
+        print(screen.styled("All went as planned.", "good"))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

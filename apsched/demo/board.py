@@ -1,0 +1,111 @@
+"""Follow what becomes of each job, by a listener (layer 10)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+
+from apsched.events import (
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_COALESCED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_MAX_INSTANCES,
+    EVENT_JOB_MISSED,
+    EVENT_JOB_SUBMITTED,
+    JobEvent,
+    JobExecutionEvent,
+    JobSubmissionEvent,
+)
+from apsched.job import Job
+from apsched.run import Outcome, Run
+
+ENDS = (
+    EVENT_JOB_EXECUTED
+    | EVENT_JOB_ERROR
+    | EVENT_JOB_MISSED
+    | EVENT_JOB_MAX_INSTANCES
+    | EVENT_JOB_COALESCED
+    | EVENT_JOB_CANCELLED
+)
+"""The events that tell of a run's outcome."""
+
+NEWS = 6  # kept
+
+
+@attrs.define(eq=False)
+class Line:
+    """
+    What is known of one job.
+
+    Attributes:
+        job: The job; its next run time moves on by itself.
+        last: The run that ended last.
+        succeeded: How many runs did.
+        failed: How many runs did.
+        not_run: How many nominal times have a record that says why they did not run.
+        under_way: How many runs have been started and have not ended.
+    """
+
+    job: Job
+    last: Run | None = None
+    succeeded: int = 0
+    failed: int = 0
+    not_run: int = 0
+    under_way: int = 0
+
+    def note(self, run: Run) -> None:
+        """Count a run that has ended."""
+        self.last = run
+        if run.node is not None:
+            self.under_way -= 1
+        if run.outcome is Outcome.SUCCEEDED:
+            self.succeeded += 1
+        elif run.outcome is Outcome.FAILED:
+            self.failed += 1
+        else:
+            self.not_run += run.count or 0
+
+
+class Board:
+    """
+    What is known of all jobs.
+
+    Args:
+        jobs: The jobs to follow.
+
+    Attributes:
+        lines: Job id -> what is known of it, in the order of *jobs*.
+        news: The last runs that did not succeed.
+    """
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.lines = {job.id: Line(job) for job in jobs}
+        self.news: deque[Run] = deque(maxlen=NEWS)
+
+    def listen(self, event: JobEvent) -> None:
+        """Take note of the runs in *event*; a listener for `EVENT_JOB_SUBMITTED` and `ENDS`."""
+        match event:
+            case JobSubmissionEvent(code=code, runs=runs) if code == EVENT_JOB_SUBMITTED:
+                self.lines[event.job_id].under_way += len(runs)
+            case JobExecutionEvent(run=run):
+                self._note(run)
+            case JobSubmissionEvent(runs=runs):
+                for run in runs:
+                    self._note(run)
+
+    def _note(self, run: Run) -> None:
+        self.lines[run.job_id].note(run)
+        if run.outcome is not Outcome.SUCCEEDED:
+            self.news.append(run)
+
+
+def why(run: Run) -> str:
+    """Say in one line why a run did not succeed; what it returned if it did."""
+    if run.reason is not None:
+        return run.reason
+    if run.error is not None:
+        return run.error.strip().splitlines()[-1]
+    return "" if run.retval is None else f"returned {run.retval}"
