@@ -8,6 +8,7 @@ has one small class here. Everything that is not on that path uses anyio.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import sys
 from abc import ABC, abstractmethod
@@ -101,11 +102,16 @@ class AsyncioWaiter(Waiter[T]):
 
 
 class AsyncioTaskPool(TaskPool):
-    """Bare tasks, kept in a set until they are done; started eagerly from Python 3.12 on."""
+    """
+    Bare tasks; started eagerly from Python 3.12 on.
+
+    Each leaves the pool in its last step. A callback when it is done would cost as much as starting it.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._numbers = itertools.count()
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,20 +123,23 @@ class AsyncioTaskPool(TaskPool):
             self.cancel()
         while self._tasks:
             try:
-                await asyncio.wait(self._tasks)
+                await asyncio.wait(self._tasks.values())
             except asyncio.CancelledError:
                 self.cancel()
                 raise
+            for number, task in list(self._tasks.items()):
+                if task.done():  # it was cancelled before its first step
+                    del self._tasks[number]
 
     def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Callable[[], object]:
-        task = self._start(func(*args))
+        number = next(self._numbers)
+        task = self._start(self._run(number, func, args))
         if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            self._tasks[number] = task
         return task.cancel
 
     def cancel(self) -> None:
-        for task in list(self._tasks):
+        for task in list(self._tasks.values()):
             task.cancel()
 
     if sys.version_info >= (3, 12):
@@ -143,10 +152,13 @@ class AsyncioTaskPool(TaskPool):
         def _start(self, coro: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
             return self._loop.create_task(coro)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            logger.critical("a run ended with an error of the engine", exc_info=exc)
+    async def _run(self, number: int, func: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
+        try:
+            await func(*args)
+        except Exception:
+            logger.critical("a run ended with an error of the engine", exc_info=True)
+        finally:
+            self._tasks.pop(number, None)
 
 
 class AsyncioLoop(EventLoop):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from apsched.exceptions import SchedulerNotRunningError, SchedulerStateError
 
@@ -33,11 +35,35 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
     )
 
 
+class _Call(Generic[T]):
+    """A call that another thread waits for while the event loop carries it out."""
+
+    def __init__(self, func: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._func = func
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self.task: asyncio.Task[None]  # the event loop itself would not keep it
+
+    async def carry_out(self) -> None:
+        try:
+            value = await self._func()
+        except asyncio.CancelledError:
+            self.give_up()
+        except BaseException as exc:  # SystemExit too: it is for the caller, not for the event loop
+            self.future.set_exception(exc)
+        else:
+            self.future.set_result(value)
+
+    def give_up(self) -> None:
+        """Let the caller know that the event loop has ended."""
+        if not self.future.done():
+            self.future.set_exception(SchedulerNotRunningError("the scheduler was shut down during the call"))
+
+
 class Portal:
     """
     A thread with an event loop, in which calls from other threads are carried out one beside the other.
 
-    Without a thread, before `start` and after `join`, calls are driven in the calling thread, one at a time; they may
+    Without a thread, before `start` and after its end, calls are driven in the calling thread, one at a time; they may
     not wait for anything then. After a fork the child's portal has no thread.
 
     Args:
@@ -46,15 +72,17 @@ class Portal:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.RLock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._calls: set[concurrent.futures.Future[Any]] = set()
+        self._lock = threading.RLock()  # a call is driven, or the event loop takes calls: never both
+        self._thread: threading.Thread | None = None  # kept after its end, to be joined
+        self._is_serving = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # only while it takes calls
+        self._main: asyncio.Task[Any] | None = None
+        self._calls: set[_Call[Any]] = set()
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread is there."""
-        return self._thread is not None
+        """Whether what `start` was given runs."""
+        return self._is_serving
 
     @property
     def is_inside(self) -> bool:
@@ -70,14 +98,21 @@ class Portal:
             daemon: Whether the interpreter ends without waiting for the thread.
 
         Raises:
-            BaseException: What *main* raised before that.
+            BaseException: What *main* raised before that. If this thread is interrupted meanwhile, *main* is cancelled.
         """
+        self.join()
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._run, args=(main, started), name=self._name, daemon=daemon)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(main, started), name=self._name, daemon=daemon)
+        self._thread, self._is_serving = thread, True
         try:
+            thread.start()
             started.result()
         except BaseException:
+            if not thread.is_alive() and not started.done():  # it was not started: out of threads
+                self._thread, self._is_serving = None, False
+                raise
+            if (task := self._main) is not None:
+                self.call_soon(task.cancel)
             self.join()
             raise
 
@@ -90,22 +125,21 @@ class Portal:
             SchedulerStateError: The call would have to wait where it cannot.
             BaseException: What the function raised.
         """
-        loop = self._loop
-        if loop is None or self.is_inside:
-            with self._lock:
+        with self._lock:
+            loop = self._loop
+            if loop is None or self.is_inside:
                 return drive(func(*args, **kwargs))
-        future = self._submit(loop, func(*args, **kwargs))
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError:
-            raise SchedulerNotRunningError("the scheduler was shut down during the call") from None
-        finally:
-            self._calls.discard(future)
+            call = _Call(functools.partial(func, *args, **kwargs))
+            self._calls.add(call)
+            loop.call_soon_threadsafe(self._begin, loop, call)
+        return call.future.result()
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Run *callback* in the event loop soon, if there is one; from any thread and from signal handlers."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(callback)
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has ended meanwhile
+                loop.call_soon_threadsafe(callback)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait, at most *timeout* seconds, for the thread to end."""
@@ -113,41 +147,51 @@ class Portal:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
-    def _submit(self, loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        try:
-            future = asyncio.run_coroutine_threadsafe(coro, loop)
-        except RuntimeError:  # the loop is closed
-            coro.close()
-            raise SchedulerNotRunningError("the scheduler was shut down before the call") from None
-        self._calls.add(future)
-        if self._loop is None:  # it ended meanwhile, and has not seen this call
-            future.cancel()
-        return future
+    def forget(self) -> None:
+        """Be a portal without a thread, in a forked child, where the thread does not exist."""
+        self._lock = threading.RLock()
+        self._thread = None
+        self._is_serving = False
+        self._loop = self._main = None
+        self._calls = set()
 
     def _run(
         self,
         main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
         started: concurrent.futures.Future[None],
     ) -> None:
-        async def serve() -> None:
-            self._loop = asyncio.get_running_loop()
-            await main(lambda: started.set_result(None))
-
         try:
-            asyncio.run(serve())
+            asyncio.run(self._serve(main, started))
         except BaseException as exc:
-            if started.done():
+            if not started.done():
+                started.set_exception(exc)
+            elif not isinstance(exc, asyncio.CancelledError):  # `start` was interrupted
                 raise
-            started.set_exception(exc)
         finally:
-            self._loop = None
-            self._thread = None
-            for future in list(self._calls):
-                future.cancel()
+            self._is_serving = False
+            for call in list(self._calls):
+                call.give_up()
+            self._calls.clear()
 
-    def forget(self) -> None:
-        """Be a portal without a thread, in a forked child, where the thread does not exist."""
-        self._lock = threading.RLock()
-        self._thread = None
-        self._loop = None
-        self._calls = set()
+    async def _serve(
+        self,
+        main: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        started: concurrent.futures.Future[None],
+    ) -> None:
+        self._main = asyncio.current_task()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        try:
+            await main(lambda: started.set_result(None))
+        finally:
+            with self._lock:
+                self._loop = self._main = None
+            self._is_serving = False
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, call: _Call[Any]) -> None:
+        if self._loop is None:  # a task that is begun now would not be cancelled when the event loop closes
+            self._calls.discard(call)
+            call.give_up()
+            return
+        call.task = loop.create_task(call.carry_out())
+        call.task.add_done_callback(lambda task: self._calls.discard(call))

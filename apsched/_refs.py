@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial, reduce
 from importlib import import_module
-from inspect import Parameter, isclass, iscoroutinefunction, ismethod, signature
+from inspect import CO_COROUTINE, Parameter, isclass, iscoroutinefunction, ismethod, signature
 from math import inf
+from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -101,6 +102,8 @@ def name_of(func: Callable[..., Any]) -> str:
 
 def is_coroutine_callable(func: Callable[..., Any]) -> bool:
     """Tell whether calling *func* gives a coroutine; looks through partials, methods and `__call__` of instances."""
+    if type(func) is FunctionType and func.__code__.co_flags & CO_COROUTINE:
+        return True  # by far the most; asked for every run
     while isinstance(func, partial):
         func = func.func
     return iscoroutinefunction(func) or (not isclass(func) and iscoroutinefunction(getattr(func, "__call__", None)))  # noqa: B004

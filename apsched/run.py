@@ -37,10 +37,13 @@ class Outcome(enum.StrEnum):
 _OPEN = frozenset({Outcome.PENDING, Outcome.RUNNING})
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False)
 class Run:
     """
     One execution, or non-execution, of a job for one nominal time.
+
+    A value: it is replaced as the run goes on, never changed. (Not frozen, since making a frozen one takes three times
+    as long, and two are made for each execution.)
 
     Attributes:
         job_id: The id of the job.
@@ -126,10 +129,10 @@ def parse_run_id(text: str) -> tuple[str, datetime]:
         raise ValueError(f"run_id must look like 'job@2026-03-29T01:00:00Z', as in Run.id, got {text!r}") from None
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False)
 class Plan:
     """
-    What is to become of one due job.
+    What is to become of one due job; a value, like `Run`.
 
     Attributes:
         job: The job.

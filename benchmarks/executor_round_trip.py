@@ -18,7 +18,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ def get_instant() -> datetime:
 
 
 def make_call(func: Callable[[], Any]) -> Call:
-    return Call(func, (), {}, copy_context(), get_instant)
+    return Call(func, (), {}, get_instant)
 
 
 async def run_at_once(func: Callable[[], Coroutine[Any, Any, None]], times: int) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
-import anyio.to_thread
 import attrs
 from anyio.abc import TaskStatus
 
 from apsched import _refs
 from apsched.clock import Clock, Wakeup
+from apsched.engine.listener_thread import ListenerThread
 from apsched.events import EVENT_ALL, SchedulerEvent
 
 logger = logging.getLogger("apsched.events")
@@ -22,12 +23,15 @@ logger = logging.getLogger("apsched.events")
 Listener: TypeAlias = Callable[[Any], Any]
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Subscription:
     callback: Listener
     mask: int
     is_async: bool
+    is_over: bool = False
 
+
+_Delivery: TypeAlias = tuple[_Subscription, SchedulerEvent]
 
 _delivering: ContextVar[Bus | None] = ContextVar("apsched_delivering", default=None)
 
@@ -48,6 +52,7 @@ class Bus:
     def __init__(self, clock: Clock, *, plain_in_thread: bool) -> None:
         self._clock = clock
         self._plain_in_thread = plain_in_thread
+        self._thread: ListenerThread | None = None
         self._subscriptions: list[_Subscription] = []
         self._wanted = 0
         self._events: deque[SchedulerEvent] = deque()
@@ -74,11 +79,14 @@ class Bus:
         self._wanted |= mask
 
     def unsubscribe(self, callback: Listener) -> None:
-        """Remove a listener; nothing happens if it is not there."""
-        self._subscriptions = [known for known in self._subscriptions if known.callback != callback]
-        self._wanted = 0
-        for known in self._subscriptions:
-            self._wanted |= known.mask
+        """Remove a listener, also for events that are on their way; nothing happens if it is not there."""
+        known, self._subscriptions, self._wanted = self._subscriptions, [], 0
+        for subscription in known:
+            if subscription.callback == callback:
+                subscription.is_over = True
+            else:
+                self._subscriptions.append(subscription)
+                self._wanted |= subscription.mask
 
     def wants(self, code: int) -> bool:
         """Whether anybody listens to events of *code*; where nobody does, none needs to be made."""
@@ -95,6 +103,7 @@ class Bus:
         """Deliver until `close`."""
         self._is_closing = False
         _delivering.set(self)
+        self._thread = ListenerThread() if self._plain_in_thread else None
         self._clock.work_began()
         task_status.started()
         try:
@@ -106,6 +115,8 @@ class Bus:
                     return
                 await self._clock.wait(self._wakeup, None)
         finally:
+            if self._thread is not None:
+                self._thread.close()
             self._clock.work_ended()
 
     def close(self) -> None:
@@ -122,38 +133,45 @@ class Bus:
                 self._clock.work_ended()
 
     async def _deliver(self, events: Sequence[SchedulerEvent]) -> None:
-        plain: list[tuple[Listener, SchedulerEvent]] = []
+        plain: list[_Delivery] = []
         for event in events:
-            for known in self._subscriptions:
+            for known in list(self._subscriptions):
                 if not known.mask & event.code:
                     continue
                 if known.is_async:
                     await self._call_plain(plain)
                     plain = []
-                    await _call_async(known.callback, event)
+                    await _call_async(known, event)
                 else:
-                    plain.append((known.callback, event))
+                    plain.append((known, event))
         await self._call_plain(plain)
 
-    async def _call_plain(self, calls: list[tuple[Listener, SchedulerEvent]]) -> None:
-        if not calls:
+    async def _call_plain(self, deliveries: list[_Delivery]) -> None:
+        if not deliveries:
             return
-        if self._plain_in_thread:
-            await anyio.to_thread.run_sync(_call_all, calls, limiter=anyio.CapacityLimiter(1))
+        if self._thread is None:
+            _call_all(deliveries, Exception)
         else:
-            _call_all(calls)
+            await self._thread.call(partial(_call_all, deliveries, BaseException))
 
 
-def _call_all(calls: list[tuple[Listener, SchedulerEvent]]) -> None:
-    for callback, event in calls:
+def _call_all(deliveries: list[_Delivery], caught: type[BaseException]) -> None:
+    for known, event in deliveries:
+        if known.is_over:
+            continue
         try:
-            callback(event)
-        except Exception:
-            logger.exception("listener %r raised on %s", callback, event)
+            known.callback(event)
+        except (caught, SystemExit):
+            logger.exception("listener %r raised on %s", known.callback, event)
 
 
-async def _call_async(callback: Callable[[Any], Awaitable[Any]], event: SchedulerEvent) -> None:
-    try:
-        await callback(event)
-    except Exception:
-        logger.exception("listener %r raised on %s", callback, event)
+async def _call_async(known: _Subscription, event: SchedulerEvent) -> None:
+    if known.is_over:
+        return
+    with anyio.CancelScope(shield=True):  # so that a cancellation that comes out is the listener's own
+        try:
+            await known.callback(event)
+        except KeyboardInterrupt:  # Ctrl-C, where the event loop is in the main thread
+            raise
+        except BaseException:
+            logger.exception("listener %r raised on %s", known.callback, event)

@@ -151,7 +151,7 @@ class StoreLoop:
         if self._is_paused:
             await self._clock.wait(self._wakeup, None)
             return
-        free = self._slots.free()
+        free = self._slots.free(self._store.batch)
         now = self._clock.now()
         plans = await self._store.take_due(now, free, self._plan, self._node)
         self._note_success(now)
@@ -161,7 +161,7 @@ class StoreLoop:
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started
         if len(plans) >= min(filter(None, free.values()), default=1):
             return
-        open_aliases = [alias for alias, slots in self._slots.free().items() if slots]
+        open_aliases = [alias for alias, slots in self._slots.free(1).items() if slots]
         self._is_starved = len(open_aliases) < len(free)
         until = await self._store.next_run_time(open_aliases)
         if self._is_watchful:
@@ -170,29 +170,36 @@ class StoreLoop:
         await self._clock.wait(self._wakeup, until)
 
     def _carry_out(self, plan: Plan) -> None:
-        job = plan.job
         for run in plan.cancel:
             self._runner.cancel(run, f"run {plan.runs[-1].id} replaces it")
-        started = [run for run in plan.runs if run.outcome is Outcome.RUNNING]
         if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
-            self._queued.add(job.id)
+            self._queued.add(plan.job.id)
+        started = plan.runs
+        if len(started) != 1 or started[0].outcome is not Outcome.RUNNING:
+            started = self._sort_out(plan)
+        if started:
+            self._start(plan, started)
+        elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
+            self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=plan.job.id, jobstore=self._alias))
+
+    def _sort_out(self, plan: Plan) -> tuple[Run, ...]:
+        """Tell what does not run now, and return what does."""
         for run in plan.runs:
             if run.outcome is Outcome.PENDING:
-                self._queued.add(job.id)
+                self._queued.add(plan.job.id)
             elif run.outcome is not Outcome.RUNNING:
                 self._tell_closed(run)
-        if started:
-            if self._bus.wants(EVENT_JOB_SUBMITTED):
-                self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, started))
-            last = started[-1]
-            self.recorder.expected += len(started)
-            for run in started:
-                removes_job = plan.removes_job and run is last
-                self._runner.start(job, run, self.recorder.put, removes_job=removes_job)
-        elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
-            self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=job.id, jobstore=self._alias))
         if plan.quarantine is not None:
-            self._tell_quarantined(job.id, plan.quarantine)
+            self._tell_quarantined(plan.job.id, plan.quarantine)
+        return tuple(run for run in plan.runs if run.outcome is Outcome.RUNNING)
+
+    def _start(self, plan: Plan, runs: tuple[Run, ...]) -> None:
+        if self._bus.wants(EVENT_JOB_SUBMITTED):
+            self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, runs))
+        self.recorder.expected += len(runs)
+        for run in runs:
+            removes_job = plan.removes_job and run is runs[-1]
+            self._runner.start(plan.job, run, self.recorder.put, removes_job=removes_job)
 
     def _tell_quarantined(self, job_id: str, reason: str) -> None:
         logger.error("job %r is quarantined: %s", job_id, reason)

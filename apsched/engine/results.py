@@ -10,10 +10,10 @@ from apsched import _eventloop
 from apsched.run import Run
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Finished:
     """
-    A run that has ended, on its way from the runner to the listeners.
+    A run that has ended, on its way from the runner to the listeners; a value, like `Run`.
 
     Attributes:
         run: The run, with its outcome.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -142,7 +142,7 @@ class Runner:
             func = job.func if not isinstance(job.func, str) else _refs.resolve(job.func)
             args = job.args if run.args is None else run.args
             kwargs = job.kwargs if run.kwargs is None else run.kwargs
-            call = under_way.call = Call(func, args, kwargs, copy_context(), self._clock.now)
+            call = under_way.call = Call(func, args, kwargs, self._clock.now)
             retval = await under_way.slot.executor.execute(call)
         except ExecutorRefusedError as exc:
             outcome, reason = Outcome.PENDING, str(exc)

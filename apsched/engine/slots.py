@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from apsched.executors.base import Executor
 
-LOOK_LIMIT = 256  # jobs that one look at a store takes for an executor: about 3 ms of work before the first run starts
 AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
 AHEAD_LIMIT = 64  # runs, at most, that are claimed ahead
 SMOOTHING = 0.05  # weight of the newest run in the mean duration
@@ -15,19 +14,20 @@ SMOOTHING = 0.05  # weight of the newest run in the mean duration
 class Slot:
     """How far one executor is in use."""
 
-    __slots__ = ("executor", "in_use", "mean_duration")
+    __slots__ = ("executor", "in_use", "limit", "mean_duration")
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.in_use = 0
         self.mean_duration = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
+        self.limit = executor.capacity
 
     @property
     def free(self) -> int:
-        """How many runs may be claimed now."""
-        capacity = self.executor.capacity
-        ahead = min(AHEAD_LIMIT, int(capacity * AHEAD / self.mean_duration))
-        return min(LOOK_LIMIT, capacity + ahead - self.in_use)
+        """How many runs may be claimed now, 0 or more."""
+        ahead = min(AHEAD_LIMIT, int(self.executor.capacity * AHEAD / (self.mean_duration + 1e-6)))
+        self.limit = self.executor.capacity + ahead
+        return max(0, self.limit - self.in_use)
 
 
 class Slots:
@@ -53,9 +53,9 @@ class Slots:
     def __contains__(self, alias: object) -> bool:
         return alias in self._slots
 
-    def free(self) -> dict[str, int]:
-        """Return alias -> how many runs may be claimed now, 0 or more."""
-        return {alias: max(0, slot.free) for alias, slot in self._slots.items()}
+    def free(self, limit: int) -> dict[str, int]:
+        """Return alias -> how many runs may be claimed now, from 0 to *limit*."""
+        return {alias: min(limit, slot.free) for alias, slot in self._slots.items()}
 
     def in_use(self) -> dict[str, int]:
         """Return alias -> how many runs are claimed and not finished."""
@@ -70,8 +70,7 @@ class Slots:
 
     def give_back(self, slot: Slot, duration: float) -> None:
         """Free *slot* after a run of *duration* seconds."""
-        was_full = slot.free <= 0
         slot.in_use -= 1
-        slot.mean_duration += SMOOTHING * (max(duration, 1e-6) - slot.mean_duration)
-        if was_full:
+        slot.mean_duration += SMOOTHING * (duration - slot.mean_duration)
+        if slot.in_use == slot.limit - 1:
             self._on_freed()

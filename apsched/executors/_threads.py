@@ -135,6 +135,7 @@ class Threads:
         """
         if self.is_closed:
             raise ExecutorRefusedError(LEFT)
+        call.capture()
         work = Work(call, self._loop.waiter())
         if len(self._threads) - self._ending <= len(self._under_way):  # no thread is idle
             self._start_thread()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextvars import Context
+from contextvars import Context, copy_context
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +18,7 @@ class Call:
         func: The callable.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
-        context: The context variables to call it in, for executors that leave the task's own.
+        context: The context variables to call it in; taken by `capture`.
         started_at: When the callable was entered, aware UTC; set by `started`, None before.
     """
 
@@ -29,15 +29,18 @@ class Call:
         func: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
-        context: Context,
         now: Callable[[], datetime],
     ) -> None:
         self.func = func
         self.args = args
         self.kwargs = kwargs
-        self.context = context
+        self.context: Context
         self.started_at: datetime | None = None
         self._now = now
+
+    def capture(self) -> None:
+        """Take the context variables of the calling task, for an executor that calls the callable elsewhere."""
+        self.context = copy_context()
 
     def started(self) -> None:
         """Note that the callable is being entered; the executor calls it at that moment, from any thread."""

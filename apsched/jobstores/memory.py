@@ -7,9 +7,10 @@ job adds an entry and leaves the old one to be dropped when it comes up.
 
 from __future__ import annotations
 
+import bisect
 import heapq
 import itertools
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -29,6 +30,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 RUNNING = Outcome.RUNNING
 PENDING = Outcome.PENDING
+CANCELLED = Outcome.CANCELLED
 
 
 class MemoryJobStore(JobStore):
@@ -44,6 +46,7 @@ class MemoryJobStore(JobStore):
     """
 
     is_shared = False
+    batch = 32  # so that what is made for a batch is gone before the garbage collector counts 700 new objects
 
     def __init__(self, *, keep_runs: int = 100, keep_gone_jobs: int = 100_000) -> None:
         for name, value in (("keep_runs", keep_runs), ("keep_gone_jobs", keep_gone_jobs)):
@@ -59,7 +62,8 @@ class MemoryJobStore(JobStore):
         self._open: dict[str, list[Run]] = {}
         self._pending: dict[str, tuple[Job, deque[Run]]] = {}  # job id -> the job and its queue
         self._retired: dict[str, Job] = {}  # finished jobs whose last runs are still open
-        self._gone: deque[str] = deque()
+        self._removed: dict[str, Job] = {}  # removed jobs of which runs are still under way
+        self._gone: OrderedDict[str, None] = OrderedDict()  # ids of jobs that are gone, in the order in which they went
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
@@ -94,6 +98,8 @@ class MemoryJobStore(JobStore):
     async def clear(self) -> None:
         for job in list(self._jobs.values()):
             self._forget(job)
+        for job_id in list(self._pending):
+            self._cancel_pending(job_id)
         self._heaps.clear()
         self._outdated = 0
 
@@ -117,14 +123,18 @@ class MemoryJobStore(JobStore):
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         plans: list[Plan] = []
-        for alias, free in slots.items():
-            if free > 0:
-                claimed = self._claim_pending(alias, free, now, owner) if self._pending else ()
-                plans += claimed
-                if alias in self._heaps:
-                    self._take_jobs(alias, free - len(claimed), now, plan, owner, plans)
-        for alias in self._heaps.keys() - slots.keys():
-            self._take_jobs(alias, len(self._heaps[alias]), now, plan, owner, plans)
+        try:
+            for alias, free in slots.items():
+                if free > 0:
+                    claimed = self._claim_pending(alias, free, now, owner) if self._pending else ()
+                    plans += claimed
+                    if alias in self._heaps:
+                        self._take_jobs(alias, free - len(claimed), now, plan, owner, plans)
+            for alias in self._heaps.keys() - slots.keys():
+                self._take_jobs(alias, len(self._heaps[alias]), now, plan, owner, plans)
+        except Exception:
+            if not plans:  # what is stored must be told; the error comes again when nothing stands before it
+                raise
         return plans
 
     async def add_run(self, run: Run) -> Run:
@@ -142,18 +152,17 @@ class MemoryJobStore(JobStore):
             known = self._runs.get(run.job_id, {})
             key = run.nominal_time.timestamp()
             current = known.get(key)
-            if current is None or current.epoch != run.epoch or current.outcome.is_final:
+            if current is None or current.epoch != run.epoch:
+                continue
+            if current.outcome is PENDING and run.outcome is CANCELLED:
+                self._dequeue(current)
+            elif current.outcome is not RUNNING:
                 continue
             stored.append(run)
-            known[key] = run
             if run.outcome is PENDING:
-                self._open[run.job_id].remove(current)
-                self._hand_back(run)
+                self._hand_back(current, run)
             else:
-                if current.outcome is PENDING:
-                    self._dequeue(current)
-                self._close(current)
-                self._trim(run.job_id, known)
+                self._end(current, run, key, known)
         return stored
 
     # history
@@ -184,18 +193,24 @@ class MemoryJobStore(JobStore):
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
         self._outdated += 1
-        _, queue = self._pending.pop(job.id, (job, ()))
+        if job.id in self._open:
+            self._removed[job.id] = job
+            self._cancel_pending(job.id)
+        else:
+            self._bury(job.id)
+
+    def _cancel_pending(self, job_id: str) -> None:
+        _, queue = self._pending.pop(job_id, (None, ()))
         for run in queue:
-            self._close(run)
-            self._runs[job.id][run.nominal_time.timestamp()] = _orphaned(run)
-        self._bury(job.id)
+            self._end(run, _orphaned(run), run.nominal_time.timestamp(), self._runs[job_id])
 
     def _bury(self, job_id: str) -> None:
-        """Let the history of a job that is gone be forgotten in its turn."""
-        self._gone.append(job_id)
+        """Let the history of a job that is gone, its last runs too, be forgotten in its turn."""
+        self._gone[job_id] = None
+        self._gone.move_to_end(job_id)
         while len(self._gone) > self._keep_gone_jobs:
-            oldest = self._gone.popleft()
-            if oldest not in self._jobs and oldest not in self._open:
+            oldest, _ = self._gone.popitem(last=False)
+            if oldest not in self._jobs and oldest not in self._open:  # no other job has come under its id
                 self._runs.pop(oldest, None)
 
     def _schedule(self, jobs: Iterable[Job]) -> None:
@@ -246,7 +261,12 @@ class MemoryJobStore(JobStore):
         while heap and heap[0][0] <= moment and taken < limit:
             entry = heapq.heappop(heap)
             if self._is_valid(alias, entry):
-                plans.append(self._carry_out(plan(entry[2], self._open.get(entry[2].id, ()), now, owner)))
+                try:
+                    decided = plan(entry[2], self._open.get(entry[2].id, ()), now, owner)
+                except BaseException:
+                    heapq.heappush(heap, entry)
+                    raise
+                plans.append(self._carry_out(decided))
                 taken += 1
 
     def _carry_out(self, plan: Plan) -> Plan:
@@ -274,7 +294,7 @@ class MemoryJobStore(JobStore):
             job.next_run_time = next_run_time = plan.next_run_time
             if next_run_time is not None:
                 heapq.heappush(self._heaps[job.executor], (next_run_time.timestamp(), next(self._entries), job))
-        self._trim(job.id, runs)
+        self._trim(job, job.id, runs)
         return plan
 
     def _retire(self, job: Job) -> None:
@@ -282,7 +302,8 @@ class MemoryJobStore(JobStore):
         job.next_run_time = job.next_nominal_time = None
         if job.id in self._open:
             self._retired[job.id] = job
-        self._bury(job.id)
+        else:
+            self._bury(job.id)
 
     def _enqueue(self, job: Job, run: Run) -> None:
         self._open.setdefault(job.id, []).append(run)
@@ -294,14 +315,18 @@ class MemoryJobStore(JobStore):
         if not queue:
             del self._pending[run.job_id]
 
-    def _hand_back(self, run: Run) -> None:
+    def _hand_back(self, claimed: Run, run: Run) -> None:
+        """Let *run* wait again in the place of *claimed*; if its job is removed, for nothing: it is cancelled."""
+        known, key = self._runs[run.job_id], run.nominal_time.timestamp()
         job = self._jobs.get(run.job_id) or self._retired.get(run.job_id)
-        if job is not None:
-            self._enqueue(job, run)
+        if job is None:
+            self._end(claimed, _orphaned(run), key, known)
             return
-        self._runs[run.job_id][run.nominal_time.timestamp()] = _orphaned(run)
-        if not self._open[run.job_id]:
-            del self._open[run.job_id]
+        known[key] = run
+        open_runs = self._open[job.id]
+        open_runs[open_runs.index(claimed)] = run
+        _, queue = self._pending.setdefault(job.id, (job, deque()))
+        queue.insert(bisect.bisect(queue, key, key=_moment), run)
 
     def _claimable(self, alias: str) -> list[tuple[Job, deque[Run]]]:
         """Return the jobs of which a pending run may start, once for each run that may."""
@@ -326,15 +351,22 @@ class MemoryJobStore(JobStore):
             plans.append(Plan(job=job, runs=(claimed,)))
         return plans
 
-    def _close(self, run: Run) -> None:
-        open_runs = self._open[run.job_id]
-        open_runs.remove(run)
+    def _end(self, current: Run, run: Run, key: float, known: dict[float, Run]) -> None:
+        """Let the open run *current* be *run*, which is final."""
+        known[key] = run
+        job_id = run.job_id
+        job = self._jobs.get(job_id) or self._retired.get(job_id) or self._removed.get(job_id)
+        open_runs = self._open[job_id]
+        open_runs.remove(current)
         if not open_runs:
-            del self._open[run.job_id]
-            self._retired.pop(run.job_id, None)
+            del self._open[job_id]
+            if job_id not in self._jobs:
+                self._retired.pop(job_id, None)
+                self._removed.pop(job_id, None)
+                self._bury(job_id)
+        self._trim(job, job_id, known)
 
-    def _trim(self, job_id: str, runs: dict[float, Run]) -> None:
-        job = self._jobs.get(job_id)
+    def _trim(self, job: Job | None, job_id: str, runs: dict[float, Run]) -> None:
         keep = self._keep_runs if job is None or job.keep_runs is None else job.keep_runs
         excess = len(runs) - len(self._open.get(job_id, ())) - keep
         if excess > 0:
@@ -351,8 +383,12 @@ def _recency(run: Run) -> tuple[float, str]:
     return (run.nominal_time.timestamp(), run.job_id)
 
 
+def _moment(run: Run) -> float:
+    return run.nominal_time.timestamp()
+
+
 def _orphaned(run: Run) -> Run:
-    return attrs.evolve(run, outcome=Outcome.CANCELLED, reason="its job was removed before it could start")
+    return attrs.evolve(run, outcome=CANCELLED, reason="its job was removed before it could start")
 
 
 def _entry_time(entry: HeapEntry) -> float:

@@ -95,7 +95,7 @@ class BaseScheduler:
         self._daemon = daemon
         self._portal = Portal("apsched")
         self._core = AsyncScheduler(listeners_in_thread=True, **options)
-        self._lock = threading.Lock()
+        self._starting = threading.Lock()
 
     add_job = plain(AsyncScheduler.add_job)
     add_jobs = plain(AsyncScheduler.add_jobs)
@@ -174,11 +174,17 @@ class BaseScheduler:
             SchedulerAlreadyRunningError: It is running.
             Exception: A store cannot be opened, or a job that was added before cannot be kept.
         """
-        with self._lock:
+        if not self._starting.acquire(blocking=False):
+            raise SchedulerAlreadyRunningError("Scheduler is being started already")
+        try:
             if self._portal.is_running:
-                raise SchedulerAlreadyRunningError
-            self._portal.start(functools.partial(self._core.serve, paused=paused), daemon=self._daemon)
+                if self.running or self._portal.is_inside:
+                    raise SchedulerAlreadyRunningError
+                self._portal.join()  # a shutdown without waiting has not ended
             _started.add(self)
+            self._portal.start(functools.partial(self._serve, paused), daemon=self._daemon)
+        finally:
+            self._starting.release()
 
     def shutdown(self, wait: bool | float = True) -> None:
         """
@@ -198,6 +204,10 @@ class BaseScheduler:
         if not is_inside:
             self._portal.join()
 
+    async def _serve(self, paused: bool, started: Callable[[], None]) -> None:
+        """Be kept, with the core, while the scheduler runs, so that the end of the interpreter finds it."""
+        await self._core.serve(started, paused=paused)
+
     def _own(self, value: R) -> R:
         """Let the jobs in *value* have this scheduler's verbs."""
         if isinstance(value, Job):
@@ -209,16 +219,20 @@ class BaseScheduler:
 
     def _end_at_exit(self) -> None:
         if self._daemon and self._portal.is_running:
+            if not logger.hasHandlers():  # a program that keeps no log ends without a word about runs left in threads
+                logging.getLogger("apsched").addHandler(logging.NullHandler())
             self._portal.call_soon(functools.partial(self._core.request_stop, wait=False))
             self._portal.join(EXIT_PATIENCE)
 
     def _forget(self) -> None:
-        """Be a scheduler that has not started, in a forked child."""
-        if self._portal.is_running:
-            logger.warning("the scheduler of process %d does not run in its forked child %d", os.getppid(), os.getpid())
+        """
+        Be a scheduler that has not started, in a forked child.
+
+        Says nothing: another thread of the parent may have been writing a log, whose lock nobody would release here.
+        """
         self._portal.forget()
         self._core.forget()
-        self._lock = threading.Lock()
+        self._starting = threading.Lock()
 
 
 _started: weakref.WeakSet[BaseScheduler] = weakref.WeakSet()

@@ -32,15 +32,17 @@ class BlockingScheduler(BaseScheduler):
             KeyboardInterrupt: Ctrl-C was pressed.
             Exception: A store cannot be opened, or a job that was added before cannot be kept.
         """
-        super().start(paused)
-        with self._sigterm_drains():
-            try:
+        try:
+            super().start(paused)
+            with self._sigterm_drains():
                 self._portal.join()
-            except (KeyboardInterrupt, SystemExit):
-                self._drain()
-                raise
+        except (KeyboardInterrupt, SystemExit):
+            self._drain()
+            raise
 
     def _drain(self) -> None:
+        if not self._portal.is_running:  # interrupted before it had started
+            return
         logger.info("waits for the runs under way; interrupt again to cancel them")
         try:
             self._portal.call_soon(self._core.request_stop)

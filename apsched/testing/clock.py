@@ -24,9 +24,9 @@ class _Sleeper:
 
     __slots__ = ("deadline", "is_expired", "wakeup")
 
-    def __init__(self, wakeup: Wakeup, deadline: float | None) -> None:
+    def __init__(self, wakeup: Wakeup, deadline: timedelta | None) -> None:
         self.wakeup = wakeup
-        self.deadline = deadline  # on the monotonic clock
+        self.deadline = deadline  # how much time will have passed by then
         self.is_expired = False
 
     @property
@@ -56,7 +56,7 @@ class VirtualClock(Clock):
         if start.tzinfo is None:
             raise ValueError(f"start must be an aware datetime, got {start!r}; give it a tzinfo")
         self._now = start.astimezone(UTC)
-        self._monotonic = 0.0
+        self._passed = timedelta()  # exact, so that deadlines meet; the wall clock may be moved beside it
         self._sleepers: list[_Sleeper] = []
         self._at_work = 0
         self._lock = threading.Lock()  # threads park too
@@ -65,7 +65,7 @@ class VirtualClock(Clock):
         return self._now
 
     def monotonic(self) -> float:
-        return self._monotonic
+        return self._passed.total_seconds()
 
     def work_began(self) -> None:
         with self._lock:
@@ -80,7 +80,7 @@ class VirtualClock(Clock):
             return True
         if until is not None and until <= self._now:
             return False
-        deadline = None if until is None else self._monotonic + (until - self._now).total_seconds()
+        deadline = None if until is None else self._passed + (until - self._now)
         sleeper = _Sleeper(wakeup, deadline)
         self._sleepers.append(sleeper)
         try:
@@ -90,8 +90,11 @@ class VirtualClock(Clock):
             self._sleepers.remove(sleeper)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for virtual time to pass; for the callables of jobs."""
-        await self.wait(Wakeup(), self._now + timedelta(seconds=seconds))
+        """Wait for virtual time to pass, however the wall clock is moved meanwhile; for the callables of jobs."""
+        end = self._passed + timedelta(seconds=seconds)
+        await checkpoint()
+        while self._passed < end:
+            await self.wait(Wakeup(), self._now + (end - self._passed))
 
     @contextmanager
     def parked(self) -> Iterator[None]:
@@ -122,12 +125,12 @@ class VirtualClock(Clock):
         delta += timedelta(minutes=minutes, hours=hours, days=days)
         if delta < timedelta():
             raise ValueError(f"advance needs 0 seconds or more, got {delta!r}; use jump to move the clock back")
-        end, end_now = self._monotonic + delta.total_seconds(), self._now + delta
+        end = self._passed + delta
         await self.run_until_idle()
         while (deadline := self._next_deadline()) is not None and deadline <= end:
             self._pass_to(deadline)
             await self.run_until_idle()
-        self._monotonic, self._now = end, end_now
+        self._pass_to(end)
         await self.run_until_idle()
 
     async def jump(self, seconds: float) -> None:
@@ -146,6 +149,7 @@ class VirtualClock(Clock):
         """
         began = time.monotonic()
         spins = 0
+        await checkpoint()  # lets in who was parked and has what it waited for
         while not self._is_idle:
             spins += 1
             await checkpoint()
@@ -161,15 +165,15 @@ class VirtualClock(Clock):
     def _is_idle(self) -> bool:
         return not self._at_work and all(sleeper.is_asleep for sleeper in self._sleepers)
 
-    def _next_deadline(self) -> float | None:
+    def _next_deadline(self) -> timedelta | None:
         return min((sleeper.deadline for sleeper in self._sleepers if sleeper.deadline is not None), default=None)
 
-    def _pass_to(self, deadline: float) -> None:
-        passed = max(0.0, deadline - self._monotonic)
-        self._monotonic = max(self._monotonic, deadline)
-        self._now += timedelta(seconds=passed)
+    def _pass_to(self, deadline: timedelta) -> None:
+        if deadline > self._passed:
+            self._now += deadline - self._passed
+            self._passed = deadline
         for sleeper in self._sleepers:
-            if sleeper.deadline is not None and sleeper.deadline <= self._monotonic:
+            if sleeper.deadline is not None and sleeper.deadline <= self._passed:
                 self._expire(sleeper)
 
     @staticmethod

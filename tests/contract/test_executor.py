@@ -6,7 +6,7 @@ import multiprocessing
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -102,7 +102,7 @@ async def get_number_later() -> int:
 
 
 def make_call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
-    return Call(func, args, kwargs, copy_context(), lambda: STARTED_AT)
+    return Call(func, args, kwargs, lambda: STARTED_AT)
 
 
 def ours() -> set[object]:

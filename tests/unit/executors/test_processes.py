@@ -11,7 +11,6 @@ import textwrap
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextvars import copy_context
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ async def get_loop_name() -> str:
 
 
 def make_call(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
-    return Call(func, args, kwargs, copy_context(), lambda: STARTED_AT)
+    return Call(func, args, kwargs, lambda: STARTED_AT)
 
 
 async def until(predicate: Callable[[], object]) -> None:
@@ -371,13 +370,12 @@ async def test_a_coroutine_function_runs_in_a_loop_of_its_own(executor: ProcessP
 
 PROGRAM = """
 import asyncio, os, signal, sys, time
-from contextvars import copy_context
 from datetime import datetime, UTC
 from apsched.executors.base import Call
 from apsched.executors.pool import ProcessPoolExecutor
 
 def make_call(func, *args):
-    return Call(func, args, {}, copy_context(), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return Call(func, args, {}, lambda: datetime(2026, 1, 1, tzinfo=UTC))
 
 def double(value):
     return 2 * value

@@ -10,7 +10,6 @@ import textwrap
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
-from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +42,7 @@ class Gate:
 
 
 def make_call(func: Callable[..., Any], *args: Any) -> Call:
-    return Call(func, args, {}, copy_context(), lambda: STARTED_AT)
+    return Call(func, args, {}, lambda: STARTED_AT)
 
 
 def thread_name() -> str:
@@ -337,13 +336,12 @@ def run_program(text: str) -> subprocess.CompletedProcess[str]:
 
 PROGRAM = """
 import asyncio, os, sys, threading, time
-from contextvars import copy_context
 from datetime import datetime, UTC
 from apsched.executors.base import Call
 from apsched.executors.pool import ThreadPoolExecutor
 
 def make_call(func, *args):
-    return Call(func, args, {}, copy_context(), lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    return Call(func, args, {}, lambda: datetime(2026, 1, 1, tzinfo=UTC))
 """
 
 
