@@ -40,7 +40,8 @@ class VirtualClock(Clock):
 
     `advance` goes from one deadline to the next and lets everything that is due at an instant happen before it goes on:
     looks at the stores, runs, history and listeners. It knows that all is done by what the engine tells it
-    (`Clock.work_began`), not by waiting for a while, so the same test takes the same course every time.
+    (`Clock.work_began`), not by waiting for a while, so the same test takes the same course every time (on trio, which
+    shuffles its tasks, but for the order within one instant).
 
     A run counts as work until it ends. A job that waits for time does so by `await clock.sleep(seconds)`; one that
     waits for something else that the test will do later says so by `with clock.parked():`. Otherwise `advance` waits
