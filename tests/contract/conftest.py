@@ -1,0 +1,5 @@
+"""Show values where an assertion of the contract fails."""
+
+import pytest
+
+pytest.register_assert_rewrite("apsched.testing.contract")
