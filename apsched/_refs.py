@@ -91,6 +91,8 @@ def name_of(func: Callable[..., Any]) -> str:
     Raises:
         TypeError: It is not callable.
     """
+    if type(func) is FunctionType:
+        return func.__qualname__
     if not callable(func):
         raise TypeError(f"func must be callable, got {func!r}; pass a function, a method or an object with __call__")
     if ismethod(func):

@@ -46,6 +46,8 @@ def to_timezone(value: object, subject: str) -> tzinfo:
         ValueError: There is no zone of that name, or the `tzinfo` has no name by which it could be stored.
         TypeError: The value is neither text nor a `tzinfo`.
     """
+    if value is UTC:  # the most common one, asked for with each trigger
+        return UTC
     if isinstance(value, str):
         return _zone_of_text(value, subject)
     if isinstance(value, tzinfo):

@@ -16,7 +16,19 @@ from apsched import _plugins, _refs, _timezones
 from apsched._undefined import Undefined, undefined
 from apsched.engine.plan import due_time
 from apsched.exceptions import ConflictingIdError
-from apsched.job import OPTION_CHECKS, Job, JobDefaults, check_func, check_id
+from apsched.job import (
+    NO_KWARGS,
+    OPTION_CHECKS,
+    Job,
+    JobDefaults,
+    check_alias,
+    check_args,
+    check_func,
+    check_id,
+    check_kwargs,
+    check_name,
+    check_tags,
+)
 from apsched.jobstores.base import Merge
 from apsched.triggers.base import BaseTrigger
 
@@ -25,7 +37,7 @@ COROUTINE_EXECUTOR = "asyncio"  # where `default` sends coroutine functions
 COMBINATIONS = ("and", "or")  # aliases of triggers that have no zone of their own
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(eq=False)
 class Draft:
     """
     A job that is to be added, and how.
@@ -79,23 +91,24 @@ class JobMaker:
     ) -> Draft:
         """Make the job that the parameters of `add_job` describe; *now* is aware UTC."""
         func = _callable(func)
-        call_args, call_kwargs = OPTION_CHECKS["args"](args), OPTION_CHECKS["kwargs"](kwargs)
+        call_args = () if args is None else check_args(args)
+        call_kwargs = NO_KWARGS if kwargs is None else check_kwargs(kwargs)
         _refs.check_arguments(func, call_args, call_kwargs)
         made = self.trigger(trigger, trigger_args).anchored(now)
         defaults = self.defaults
         job = Job(
             id=os.urandom(16).hex() if id is None else check_id(id),
-            name=_refs.name_of(func) if name is None else OPTION_CHECKS["name"](name),
+            name=_refs.name_of(func) if name is None else check_name(name),
             func=func,
             trigger=made,
             args=call_args,
             kwargs=call_kwargs,
-            executor=_executor_for(OPTION_CHECKS["executor"](executor), func),
+            executor=_executor_for(check_alias(executor), func),
             misfire_grace_time=_option("misfire_grace_time", misfire_grace_time, defaults.misfire_grace_time),
             coalesce=_option("coalesce", coalesce, defaults.coalesce),
             max_instances=_option("max_instances", max_instances, defaults.max_instances),
             overlap=_option("overlap", overlap, defaults.overlap),
-            tags=OPTION_CHECKS["tags"](tags),
+            tags=NO_KWARGS if tags is None else check_tags(tags),
             keep_runs=_option("keep_runs", keep_runs, defaults.keep_runs),
             jobstore=jobstore,
         )
@@ -104,7 +117,7 @@ class JobMaker:
         else:
             job.next_nominal_time = job.next_run_time = self._moment("next_run_time", next_run_time)
         is_timed = next_run_time is not undefined
-        return Draft(job=job, is_timed=is_timed, merge=_merge_for(on_conflict, replace_existing, is_timed))
+        return Draft(job, is_timed, _merge_for(on_conflict, replace_existing, is_timed))
 
     def trigger(self, trigger: BaseTrigger | str | None, trigger_args: Mapping[str, Any]) -> BaseTrigger:
         """Return the trigger that `add_job` and `reschedule_job` were given, by itself or by alias and arguments."""
@@ -121,8 +134,9 @@ class JobMaker:
             raise TypeError(
                 f"trigger must be a trigger, the alias of one such as 'interval', or None for now, got {trigger!r}"
             )
-        zone = {} if trigger in COMBINATIONS else {"timezone": self.timezone}
-        made: BaseTrigger = _plugins.find("trigger", trigger)(**{**zone, **trigger_args})
+        if trigger not in COMBINATIONS:
+            trigger_args = {"timezone": self.timezone, **trigger_args}
+        made: BaseTrigger = _plugins.find("trigger", trigger)(**trigger_args)
         return made
 
     def change(self, job: Job, changes: Mapping[str, Any]) -> Job:

@@ -133,13 +133,12 @@ class JobRegistry(Parts):
             Exception: What `add_job` raises, for the first job with which something is wrong.
         """
         now = self._clock.now()
-        drafts = [self._maker.draft(now, **{**parameters, "jobstore": jobstore}) for parameters in jobs]
-        ids = set()
-        for draft in drafts:
-            if draft.job.id in ids:
+        drafts: dict[str, Draft] = {}
+        for parameters in jobs:
+            draft = self._maker.draft(now, jobstore=jobstore, **parameters)
+            if drafts.setdefault(draft.job.id, draft) is not draft:
                 raise ConflictingIdError(draft.job.id)
-            ids.add(draft.job.id)
-        return await self._add(jobstore, drafts)
+        return await self._add(jobstore, list(drafts.values()))
 
     async def modify_job(self, /, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """
@@ -368,18 +367,29 @@ class JobRegistry(Parts):
     async def _keep(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
         """Add jobs to an open store."""
         store = self._store(alias)
+        kept = []
         for draft in drafts:
-            self._check_executor(draft.job.id, draft.job.executor)
-            if draft.job.next_run_time is None and not draft.is_timed:
-                logger.warning("job %r is not added: its trigger %s has no time left", draft.job.id, draft.job.trigger)
-        kept = [draft for draft in drafts if draft.job.next_run_time is not None or draft.is_timed]
+            job = draft.job
+            self._check_executor(job.id, job.executor)
+            if job.next_run_time is not None or draft.is_timed:
+                kept.append(draft)
+            else:
+                logger.warning("job %r is not added: its trigger %s has no time left", job.id, job.trigger)
         jobs = await store.add([draft.job for draft in kept], _merge_of(kept))
         await self._changed(alias)
-        for job in jobs:
-            logger.info("added job %r to job store %r", job.name, alias)
-            self._publish(JobEvent, EVENT_JOB_ADDED, job_id=job.id, jobstore=alias)
+        self._tell_added(alias, jobs)
+        if len(kept) == len(drafts):
+            return jobs
         found = {job.id: job for job in jobs}
         return [found.get(draft.job.id, draft.job) for draft in drafts]
+
+    def _tell_added(self, alias: str, jobs: Sequence[Job]) -> None:
+        if logger.isEnabledFor(logging.INFO):
+            for job in jobs:
+                logger.info("added job %r to job store %r", job.name, alias)
+        if self._bus.wants(EVENT_JOB_ADDED):
+            for job in jobs:
+                self._bus.publish(JobEvent(EVENT_JOB_ADDED, job_id=job.id, jobstore=alias))
 
     async def _adopt_staged(self, alias: str) -> None:
         """Move what was added before the start into the store, which is open now."""
@@ -395,7 +405,7 @@ class JobRegistry(Parts):
             is_paused = job.next_run_time is None and due is not None
             if not is_paused and not draft.is_timed:
                 job.next_nominal_time, job.next_run_time = nominal, due
-            drafts.append(Draft(job=job, is_timed=draft.is_timed or is_paused, merge=draft.merge))
+            drafts.append(Draft(job, draft.is_timed or is_paused, draft.merge))
         await self._keep(alias, drafts)
 
     async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
