@@ -79,6 +79,30 @@ class BlockingRunHandle:
         return self._portal.call(self._handle.result)
 
 
+def handing_out(
+    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, RunHandle]],
+) -> Callable[Concatenate[BaseScheduler, P], BlockingRunHandle]:
+    """Make the blocking twin of *method*, which hands out a run."""
+
+    @functools.wraps(method)
+    def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> BlockingRunHandle:
+        return BlockingRunHandle(self._portal.call(method, self._core, *args, **kwargs), self._portal)
+
+    return call
+
+
+def forwarding(
+    method: Callable[Concatenate[AsyncScheduler, P], R],
+) -> Callable[Concatenate[BaseScheduler, P], R]:
+    """Make the twin of *method*, which does not wait for anything."""
+
+    @functools.wraps(method)
+    def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._core, *args, **kwargs)
+
+    return call
+
+
 class BaseScheduler:
     """
     A scheduler for programs that are not asynchronous; use one of its subclasses.
@@ -122,11 +146,8 @@ class BaseScheduler:
     pause = plain(AsyncScheduler.pause)
     resume = plain(AsyncScheduler.resume)
     wakeup = plain(AsyncScheduler.wakeup)
-    _run_job = plain(AsyncScheduler.run_job)
-
-    @functools.wraps(AsyncScheduler.run_job)
-    def run_job(self, *args: Any, **kwargs: Any) -> BlockingRunHandle:  # as its namesake
-        return BlockingRunHandle(self._run_job(*args, **kwargs), self._portal)
+    run_job = handing_out(AsyncScheduler.run_job)
+    configure = forwarding(AsyncScheduler.configure)
 
     @property
     def state(self) -> int:
@@ -142,10 +163,6 @@ class BaseScheduler:
     def timezone(self) -> tzinfo:
         """Zone of triggers and naive times that do not name their own."""
         return self._core.timezone
-
-    @functools.wraps(AsyncScheduler.configure)
-    def configure(self, **options: Any) -> None:  # as its namesake
-        self._core.configure(**options)
 
     def scheduled_job(self, trigger: Any, *args: Any, **options: Any) -> Callable[[F], F]:
         """
