@@ -393,8 +393,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
             raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
         store: JobStore = _part("jobstore", JobStore, jobstore, options)
         self._stores[alias] = store
-        if self._is_started:
-            await self._part_tasks.start(self._host_store, alias, store)
+        if self._runner is not None:
+            await self._part_tasks.start(self._host_store, alias, store, self._runner)
             await self._adopt_staged(alias)
         self._publish(SchedulerEvent, EVENT_JOBSTORE_ADDED, alias=alias)
 
