@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from apsched._portal import Portal
 from apsched.async_scheduler import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, AsyncScheduler
 from apsched.engine.history import RunHandle
-from apsched.exceptions import SchedulerAlreadyRunningError
+from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerStateError
 from apsched.job import Job
 from apsched.run import Run
 
@@ -35,12 +35,21 @@ EXIT_PATIENCE = 5.0  # seconds that the end of the interpreter waits for a sched
 
 
 def plain(
-    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, R]],
+    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, R]], *, always_waits: bool = False
 ) -> Callable[Concatenate[BaseScheduler, P], R]:
-    """Make the blocking twin of *method*: same name, parameters, types and help."""
+    """
+    Make the blocking twin of *method*: same name, parameters, types and help.
+
+    With *always_waits* it is refused in the thread of the event loop before it has begun, not half-way.
+    """
 
     @functools.wraps(method)
     def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if always_waits and self._portal.is_inside:
+            raise SchedulerStateError(
+                f"{method.__name__} must wait for something, and cannot in the scheduler's own event loop; "
+                "call it from a thread: of a coroutine function for example by asyncio.to_thread"
+            )
         return self._own(self._portal.call(method, self._core, *args, **kwargs))
 
     return call
@@ -137,10 +146,10 @@ class BaseScheduler:
     cancel_run = plain(AsyncScheduler.cancel_run)
     explain = plain(AsyncScheduler.explain)
     health = plain(AsyncScheduler.health)
-    add_jobstore = plain(AsyncScheduler.add_jobstore)
-    remove_jobstore = plain(AsyncScheduler.remove_jobstore)
-    add_executor = plain(AsyncScheduler.add_executor)
-    remove_executor = plain(AsyncScheduler.remove_executor)
+    add_jobstore = plain(AsyncScheduler.add_jobstore, always_waits=True)
+    remove_jobstore = plain(AsyncScheduler.remove_jobstore, always_waits=True)
+    add_executor = plain(AsyncScheduler.add_executor, always_waits=True)
+    remove_executor = plain(AsyncScheduler.remove_executor, always_waits=True)
     add_listener = plain(AsyncScheduler.add_listener)
     remove_listener = plain(AsyncScheduler.remove_listener)
     pause = plain(AsyncScheduler.pause)
