@@ -1,6 +1,13 @@
 """Sphinx configuration."""
 
 import importlib.metadata
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+# An extension calls what Sphinx 10 will not have; neither is of this project.
+warnings.filterwarnings("ignore", module="sphinx_autodoc_typehints")
 
 project = "apsched"
 author = "apsched contributors"
@@ -18,6 +25,12 @@ extensions = [
 ]
 exclude_patterns = ["_build", "changes"]
 nitpicky = True
+# Names of the standard library, of dependencies, and of what is not public: nothing here describes them.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!apsched\.).*"),
+    (r"py:.*", r"apsched\..*\b_.*"),
+    (r"py:.*", r"apsched\.engine\..*"),
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
@@ -26,6 +39,7 @@ autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_custom_sections = [("Cost", "params_style"), ("Source", "notes_style")]
 
 # Kept empty so that the build needs no network; set it to link to the documentation of other projects.
@@ -33,3 +47,40 @@ intersphinx_mapping: dict[str, tuple[str, None]] = {}
 
 html_theme = "furo"
 html_title = f"apsched {release}"
+
+
+CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Cost|Source):$")
+
+
+def as_restructured_text(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Turn what docstrings have of Markdown, code and tables, into what Sphinx reads."""
+    lines[:] = [CODE.sub(r"``\1``", line) for line in lines]
+    end = next((number for number, line in enumerate(lines) if SECTION.match(line)), len(lines))
+    lines[:end] = [new for number in range(end) for new in converted(lines, number)]
+
+
+def converted(lines: list[str], number: int) -> Iterator[str]:
+    """Yield the lines that stand for one line of a docstring, which is before its first section."""
+    line, before = lines[number], lines[number - 1] if number else ""
+    if line.startswith("|"):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not before.startswith("|"):
+            yield from (".. list-table::", "   :header-rows: 1", "")
+        if not set(line) <= set("|- "):
+            yield f"   * - {cells[0]}"
+            yield from (f"     - {cell}" for cell in cells[1:])
+    else:
+        if line.startswith("    ") and not before and number and not inside_code(lines, number):
+            yield from ("::", "")
+        yield line
+
+
+def inside_code(lines: list[str], number: int) -> bool:
+    """Whether an indented line only goes on with a block of code."""
+    earlier = next((line for line in reversed(lines[:number]) if line), "")
+    return earlier.startswith("    ")
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=100)  # before napoleon
