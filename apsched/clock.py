@@ -6,6 +6,8 @@ import time
 from abc import ABC, abstractmethod
 from datetime import UTC, datetime
 
+from anyio.lowlevel import checkpoint
+
 from apsched import _eventloop
 
 
@@ -109,5 +111,6 @@ class SystemClock(Clock):
     async def wait(self, wakeup: Wakeup, until: datetime | None) -> bool:
         seconds = None if until is None else (until - datetime.now(UTC)).total_seconds()
         if seconds is not None and seconds <= 0:
+            await checkpoint()  # whoever waits lets others in
             return wakeup.is_set
         return await wakeup.wait(_eventloop.current(), seconds)

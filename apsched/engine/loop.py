@@ -42,6 +42,8 @@ from apsched.run import Outcome, Plan, Planner, Run
 
 logger = logging.getLogger("apsched.loop")
 
+BREATH = timedelta(milliseconds=4)  # between two looks that nothing but time asks for; a busy loop then serves several
+# due jobs at each, which halves what one costs, and the others are not late for it
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
 CLOSED_CODES = {Outcome.MISSED: EVENT_JOB_MISSED, Outcome.COALESCED: EVENT_JOB_COALESCED}
@@ -147,27 +149,31 @@ class StoreLoop:
 
     async def _look_and_sleep(self) -> None:
         self._wakeup.arm()
-        self._watch_clock()
+        now = self._clock.now()
+        self._watch_clock(now)
         if self._is_paused:
             await self._clock.wait(self._wakeup, None)
             return
         free = self._slots.free(self._store.batch)
-        now = self._clock.now()
         plans = await self._store.take_due(now, free, self._plan, self._node)
         self._note_success(now)
         for plan in plans:
             self._carry_out(plan)
-        if plans:
-            await anyio.lowlevel.checkpoint()  # lets in the tasks that were started
         if len(plans) >= min(filter(None, free.values()), default=1):
+            await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
         open_aliases = [alias for alias, slots in self._slots.free(1).items() if slots]
         self._is_starved = len(open_aliases) < len(free)
-        until = await self._store.next_run_time(open_aliases)
+        await self._clock.wait(self._wakeup, self._bound(now, await self._store.next_run_time(open_aliases)))
+
+    def _bound(self, now: datetime, until: datetime | None) -> datetime | None:
+        """Return when to look again: at *until*, but neither at once nor after too long."""
+        if until is not None and self._clock.is_real:
+            until = max(until, now + BREATH)
         if self._is_watchful:
             longest = now + self._max_idle
             until = longest if until is None else min(until, longest)
-        await self._clock.wait(self._wakeup, until)
+        return until
 
     def _carry_out(self, plan: Plan) -> None:
         for run in plan.cancel:
@@ -236,9 +242,9 @@ class StoreLoop:
             runs=tuple(runs),
         )
 
-    def _watch_clock(self) -> None:
+    def _watch_clock(self, now: datetime) -> None:
         """Tell if the wall clock was moved since the last look; what is due is asked anew at each look anyway."""
-        offset = self._clock.now().timestamp() - self._clock.monotonic()
+        offset = now.timestamp() - self._clock.monotonic()
         if self._offset is not None and abs(jump := offset - self._offset) > JUMP:
             detail = f"the wall clock was moved by {jump:+.3f} s"
             logger.warning("%s", detail)

@@ -116,7 +116,7 @@ class MemoryJobStore(JobStore):
     # claims
 
     async def next_run_time(self, executors: Collection[str]) -> datetime | None:
-        if any(self._claimable(alias) for alias in executors):
+        if self._pending and any(self._claimable(alias) for alias in executors):
             return LONG_AGO
         tops = [top for alias in self._heaps if alias in executors and (top := self._top(alias)) is not None]
         return min(tops, key=_entry_time)[2].next_run_time if tops else None
