@@ -1,8 +1,9 @@
 """Measure what a run costs when very many jobs are due at one instant.
 
 No-op jobs with a date trigger, all for the same instant, which is far enough away for all to be added before. Counted
-is from that instant to the end of the last callable, divided by the jobs; for this project also until the last run is in
-the history. `first` is from that instant until the first callable is entered. The floors do nothing but run the callables.
+is from that instant to the end of the last callable, divided by the jobs; for this project also until the last run is
+in the history. `first` is from that instant until the first callable is entered. The floors do nothing but run the
+callables.
 
     python benchmarks/storm.py [--quick] [--rounds 5] [--ours] [--json FILE]
 """
