@@ -38,10 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("apsched").addHandler(logging.NullHandler())  # the board shows it all
     try:
         if options.folder is not None:
-            options.folder.mkdir(parents=True, exist_ok=True)
-            return anyio.run(run, options.folder.resolve(), options.seconds)
-        with tempfile.TemporaryDirectory(prefix="apsched-demo-", ignore_cleanup_errors=True) as folder:
-            code = anyio.run(run, Path(folder).resolve(), options.seconds)
+            return anyio.run(run, options.folder, options.seconds)
+        with tempfile.TemporaryDirectory(prefix="apsched-demo-", ignore_cleanup_errors=True) as temporary:
+            code = anyio.run(run, Path(temporary).resolve(), options.seconds)
             print("The folder was a temporary one and is gone; --folder PATH keeps it.")
             return code
     except KeyboardInterrupt:
@@ -55,8 +54,20 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m apsched.demo", description="Show a scheduler at work on real files."
     )
     parser.add_argument("--seconds", type=seconds, default=15.0, metavar="N", help="how long, from 1 on (default: 15)")
-    parser.add_argument("--folder", type=Path, metavar="PATH", help="where to work; kept (default: a temporary folder)")
+    parser.add_argument(
+        "--folder", type=folder, metavar="PATH", help="where to work; kept (default: a temporary folder)"
+    )
     return parser.parse_args(arguments)
+
+
+def folder(text: str) -> Path:
+    """Return the path of a folder, which is made if it is missing."""
+    path = Path(text).resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"must be a folder or the path of a new one: {exc}") from None
+    return path
 
 
 def seconds(text: str) -> float:

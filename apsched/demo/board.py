@@ -15,7 +15,6 @@ from apsched.events import (
     EVENT_JOB_MAX_INSTANCES,
     EVENT_JOB_MISSED,
     EVENT_JOB_SUBMITTED,
-    JobEvent,
     JobExecutionEvent,
     JobSubmissionEvent,
 )
@@ -85,16 +84,14 @@ class Board:
         self.lines = {job.id: Line(job) for job in jobs}
         self.news: deque[Run] = deque(maxlen=NEWS)
 
-    def listen(self, event: JobEvent) -> None:
+    def listen(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         """Take note of the runs in *event*; a listener for `EVENT_JOB_SUBMITTED` and `ENDS`."""
-        match event:
-            case JobSubmissionEvent(code=code, runs=runs) if code == EVENT_JOB_SUBMITTED:
-                self.lines[event.job_id].under_way += len(runs)
-            case JobExecutionEvent(run=run):
-                self._note(run)
-            case JobSubmissionEvent(runs=runs):
-                for run in runs:
-                    self._note(run)
+        runs = event.runs if isinstance(event, JobSubmissionEvent) else (event.run,)
+        if event.code == EVENT_JOB_SUBMITTED:
+            self.lines[event.job_id].under_way += len(runs)
+            return
+        for run in runs:
+            self._note(run)
 
     def _note(self, run: Run) -> None:
         self.lines[run.job_id].note(run)
