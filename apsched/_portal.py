@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from apsched.exceptions import SchedulerNotRunningError, SchedulerStateError
+
+INTERRUPTIBLE = None if os.name == "posix" else 0.5  # seconds; on Windows nothing interrupts a wait, not even Ctrl-C
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,6 +77,7 @@ class Portal:
         self._name = name
         self._lock = threading.RLock()  # a call is driven, or the event loop takes calls: never both
         self._thread: threading.Thread | None = None  # kept after its end, to be joined
+        self._ended = threading.Event()  # waited for instead: an interrupted Thread.join takes the thread for ended
         self._is_serving = False
         self._loop: asyncio.AbstractEventLoop | None = None  # only while it takes calls
         self._main: asyncio.Task[Any] | None = None
@@ -104,6 +108,7 @@ class Portal:
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
         thread = threading.Thread(target=self._run, args=(main, started), name=self._name, daemon=daemon)
         self._thread, self._is_serving = thread, True
+        self._ended.clear()
         try:
             thread.start()
             started.result()
@@ -144,13 +149,18 @@ class Portal:
     def join(self, timeout: float | None = None) -> None:
         """Wait, at most *timeout* seconds, for the thread to end."""
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+        if thread is None or thread is threading.current_thread():
+            return
+        while not (is_over := self._ended.wait(INTERRUPTIBLE if timeout is None else timeout)) and timeout is None:
+            pass
+        if is_over:
+            thread.join()
 
     def forget(self) -> None:
         """Be a portal without a thread, in a forked child, where the thread does not exist."""
         self._lock = threading.RLock()
         self._thread = None
+        self._ended = threading.Event()
         self._is_serving = False
         self._loop = self._main = None
         self._calls = set()
@@ -172,6 +182,7 @@ class Portal:
             for call in list(self._calls):
                 call.give_up()
             self._calls.clear()
+            self._ended.set()
 
     async def _serve(
         self,
