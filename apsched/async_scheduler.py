@@ -14,11 +14,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
 from apsched import _eventloop, _plugins, _timezones
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
+from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus, Listener
 from apsched.engine.health import ExecutorHealth, Health, StoreHealth
 from apsched.engine.history import RunHistory
@@ -70,6 +72,9 @@ class _Lifetime:
     """One start of a scheduler, to its end."""
 
     def __init__(self) -> None:
+        self.opening = anyio.CancelScope()
+        self.started = anyio.Event()  # set when it has, or cannot
+        self.failure: BaseException | None = None  # why it cannot
         self.stopping = anyio.Event()
         self.stopped = anyio.Event()
         self.drain: float | None = None  # seconds that runs under way are waited for at the end; None: no limit
@@ -225,13 +230,19 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
         self._host.start_soon(self._stop_when_cancelled)
+        self._host.start_soon(self._serve, life)
         try:
-            await self._host.start(self._serve, life)
-        except BaseException as exc:
+            await life.started.wait()
+            error = life.failure
+        except BaseException as exc:  # cancelled
+            self.request_stop(wait=False)
+            error = exc
+        if error is not None:
             self._life = None
             self._host.cancel_scope.cancel()
             await self._host.__aexit__(None, None, None)
-            raise _only(exc) from None
+            await anyio.lowlevel.checkpoint_if_cancelled()  # what came of a cancellation is no error of its own
+            raise _only(error) from None
         return self
 
     async def __aexit__(
@@ -299,6 +310,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
             if self._life.stopping.is_set() and self._runner is not None:
                 self._runner.cancel_all("the scheduler shut down")
         self._life.stopping.set()
+        if not self._is_started:
+            self._life.opening.cancel()
 
     def forget(self) -> None:
         """Be a scheduler that has not started, in a forked child of the process in which it runs."""
@@ -392,10 +405,12 @@ class AsyncScheduler(JobRegistry, RunHistory):
         if alias in self._stores and (self._is_started or not isinstance(self._stores[alias], MemoryJobStore)):
             raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
         store: JobStore = _part("jobstore", JobStore, jobstore, options)
-        self._stores[alias] = store
         if self._runner is not None:
             await self._part_tasks.start(self._host_store, alias, store, self._runner)
+        self._stores[alias] = store
+        if self._is_started:
             await self._adopt_staged(alias)
+            self._forget_stage(alias)
         self._publish(SchedulerEvent, EVENT_JOBSTORE_ADDED, alias=alias)
 
     async def remove_jobstore(self, alias: str) -> None:
@@ -404,8 +419,13 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
         Raises:
             AliasLookupError: There is no store of that alias.
+            SchedulerStateError: It is called from a job of that store and would wait for that job.
         """
         self._aliases(alias)
+        if self._runner is not None and (job := self._runner.current_job) is not None and job.jobstore == alias:
+            raise SchedulerStateError(
+                f"remove_jobstore({alias!r}) was called from job {job.id!r} of that store, for which it would wait"
+            )
         if self._is_started:
             await self._parts.pop(("store", alias)).close()
         del self._stores[alias]
@@ -444,9 +464,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
         Raises:
             AliasLookupError: There is no executor of that alias.
+            SchedulerStateError: It is called from a job on that executor and would wait for that job.
         """
         if alias not in self._executors:
             raise AliasLookupError("executor", alias, self._executors)
+        if self._runner is not None and (job := self._runner.current_job) is not None and job.executor == alias:
+            raise SchedulerStateError(
+                f"remove_executor({alias!r}) was called from job {job.id!r} on that executor, for which it would wait"
+            )
         if self._runner is not None:
             self._slots.remove(alias)
             if not wait:
@@ -516,37 +541,43 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     # tasks
 
-    async def _serve(self, life: _Lifetime, *, task_status: TaskStatus[None]) -> None:
+    async def _serve(self, life: _Lifetime) -> None:
         """Open the parts, run until a stop is asked for, and close them in reverse order."""
         self.node = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         try:
             with anyio.CancelScope(shield=True):
                 async with anyio.create_task_group() as bus_task, self._notifier:
                     await bus_task.start(self._bus.run)
+                    self._listening = anyio.CancelScope()
                     bus_task.start_soon(self._listen)
                     async with anyio.create_task_group() as self._part_tasks:
-                        await self._serve_parts(life, task_status)
+                        await self._serve_parts(life)
                     self._publish(SchedulerEvent, EVENT_SCHEDULER_SHUTDOWN)
                     self._bus.close()
                     self._listening.cancel()
+        except BaseException as exc:
+            if life.started.is_set():
+                raise
+            life.failure = exc
         finally:
+            life.started.set()
             life.stopped.set()
             logger.info("node %s has shut down", self.node)
 
-    async def _serve_parts(self, life: _Lifetime, task_status: TaskStatus[None]) -> None:
+    async def _serve_parts(self, life: _Lifetime) -> None:
         try:
-            for alias, executor in self._executors.items():
-                await self._part_tasks.start(self._host_executor, alias, executor)
             async with _eventloop.current().task_pool() as runs:
                 runner = Runner(self._clock, self._slots, runs)
-                for alias, store in self._stores.items():
-                    await self._part_tasks.start(self._host_store, alias, store, runner)
-                self._runner = runner
-                for alias in self._aliases(None):
-                    await self._adopt_staged(alias)
+                with life.opening:
+                    await self._open_parts(runner)
+                if life.opening.cancel_called:
+                    raise SchedulerStateError("the scheduler was stopped before it had started")
                 logger.info("node %s has started", self.node)
                 self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
-                task_status.started()
+                life.started.set()
+                if not self._is_paused:
+                    for loop in self._loops.values():
+                        loop.resume()
                 await life.stopping.wait()
                 for loop in self._loops.values():
                     loop.end()
@@ -558,6 +589,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
             for kind in ("store", "executor"):
                 for key in [key for key in self._parts if key[0] == kind]:
                     await self._parts.pop(key).close()
+
+    async def _open_parts(self, runner: Runner) -> None:
+        for alias, executor in self._executors.items():
+            await self._part_tasks.start(self._host_executor, alias, executor)
+        for alias, store in self._stores.items():
+            await self._part_tasks.start(self._host_store, alias, store, runner)
+        self._runner = runner
+        await self._adopt_stages()
 
     async def _host_store(self, alias: str, store: JobStore, runner: Runner, *, task_status: TaskStatus[None]) -> None:
         """Keep a store open, and its loop and recorder running."""
@@ -593,7 +632,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             results=self._results,
             max_idle=self._max_idle,
         )
-        if self._is_paused:
+        if self._is_paused or not self._is_started:  # nothing runs before the start has succeeded
             loop.pause()
         return loop
 
@@ -611,11 +650,24 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     async def _listen(self) -> None:
         """Look at a store when another node says that it has changed."""
-        with anyio.CancelScope() as self._listening:
-            async with self._notifier.listen() as hints:
-                async for alias in hints:
-                    if alias in self._loops:
-                        self._loops[alias].wake()
+        with self._listening:
+            backoff = Backoff()
+            while True:
+                try:
+                    async with self._notifier.listen() as hints:
+                        async for alias in hints:
+                            backoff.reset()
+                            if alias in self._loops:
+                                self._loops[alias].wake()
+                except Exception:
+                    logger.exception(
+                        "the notifier cannot be listened to; stores are looked at every %g s", self._max_idle
+                    )
+                self._clock.work_began()
+                try:
+                    await backoff.sleep(self._clock)
+                finally:
+                    self._clock.work_ended()
 
     async def _stop_when_cancelled(self) -> None:
         try:

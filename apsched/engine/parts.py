@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from apsched.events import SchedulerEvent
 from apsched.exceptions import AliasLookupError, SchedulerNotRunningError
 from apsched.jobstores.base import JobStore
 from apsched.notifiers.base import Notifier
+
+logger = logging.getLogger("apsched.scheduler")
 
 
 class Parts:
@@ -96,7 +99,10 @@ class Parts:
         """Let this node and the others look at the store of that alias."""
         if alias in self._loops:
             self._loops[alias].wake()
-            await self._notifier.notify(alias)
+            try:
+                await self._notifier.notify(alias)
+            except Exception:  # a hint, which polling makes up for
+                logger.warning("the other nodes cannot be told that job store %r has changed", alias, exc_info=True)
 
     def _publish(self, event: type[SchedulerEvent], code: int, **details: Any) -> None:
         """Make and publish an event if anybody listens to it."""

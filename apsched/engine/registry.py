@@ -292,7 +292,7 @@ class JobRegistry(Parts):
             if not parameters.get("id"):
                 raise ValueError(f"a declared job must have an id, got {dict(parameters)!r}; give it id=...")
             tags = {**(parameters.get("tags") or {}), OWNER_TAG: owner}
-            options = {**parameters, "tags": tags, "jobstore": jobstore, "on_conflict": "replace"}
+            options: dict[str, Any] = {**parameters, "tags": tags, "jobstore": jobstore, "on_conflict": "replace"}
             drafts.append(self._maker.draft(now, **options))
         stored = await self._store(jobstore).select(JobFilter(tags={OWNER_TAG: owner}))
         report = compare(drafts, stored, prune)
@@ -391,22 +391,39 @@ class JobRegistry(Parts):
             for job in jobs:
                 self._bus.publish(JobEvent(EVENT_JOB_ADDED, job_id=job.id, jobstore=alias))
 
+    async def _adopt_stages(self) -> None:
+        """Move what was added before the start into the stores, which are open now; if that fails, it stays staged."""
+        for alias in self._aliases(None):
+            await self._adopt_staged(alias)
+            if self._stores[alias].is_shared:  # it keeps them, even if the start fails with what comes next
+                self._forget_stage(alias)
+        for alias in list(self._stages):
+            self._forget_stage(alias)
+
+    def _forget_stage(self, alias: str) -> None:
+        self._stages.pop(alias, None)
+        for key in [key for key in self._drafts if key[0] == alias]:
+            del self._drafts[key]
+
     async def _adopt_staged(self, alias: str) -> None:
-        """Move what was added before the start into the store, which is open now."""
-        stage = self._stages.pop(alias, None)
-        if stage is None:
+        if alias not in self._stages:
             return
         now = self._clock.now()
         drafts = []
-        for job in await stage.select(JobFilter()):
-            draft = self._drafts.pop((alias, job.id))
+        for job in await self._stages[alias].select(JobFilter()):
+            draft = self._drafts[alias, job.id]
             job.is_pending = False
             nominal, due = first_times(job, now)
             is_paused = job.next_run_time is None and due is not None
             if not is_paused and not draft.is_timed:
                 job.next_nominal_time, job.next_run_time = nominal, due
             drafts.append(Draft(job, draft.is_timed or is_paused, draft.merge))
-        await self._keep(alias, drafts)
+        try:
+            await self._keep(alias, drafts)
+        except BaseException:
+            for draft in drafts:
+                draft.job.is_pending = True
+            raise
 
     async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
         for alias in self._aliases(jobstore):

@@ -82,10 +82,16 @@ class Runner:
         return len(self._under_way)
 
     @property
-    def is_inside(self) -> bool:
-        """Whether the calling code belongs to a run of this runner."""
+    def current_job(self) -> Job | None:
+        """The job to whose run the calling code belongs; None outside of runs that are under way here."""
         current = _current.get()
-        return current is not None and current[0] is self
+        under_way = None if current is None else self._under_way.get(current[1])
+        return None if under_way is None else under_way.job
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the calling code belongs to a run that is under way here."""
+        return self.current_job is not None
 
     def start(self, job: Job, run: Run, sink: Sink, *, removes_job: bool = False) -> None:
         """
