@@ -223,6 +223,8 @@ def _overlap(
             if skipped:
                 waiting.append(_closed(job, SKIPPED, skipped[0], skipped[-1], now, _blocked_by(open_runs, now)))
             return tuple(waiting), ()
+        case _:
+            pass  # there is room
     free = max(free, 0)
     started = (_claimed(job, moment, _due(job, moment), now, owner) for moment in nominal_times[:free])
     return (*started, *(_pending(job, moment) for moment in nominal_times[free:])), ()

@@ -82,8 +82,8 @@ class JobStore(ABC):
 
     Attributes:
         is_shared: Whether other processes may use what it keeps; decides how long the scheduler sleeps at most.
-        batch: How many jobs one look takes at most for an executor, from 1 on. Large where a transaction costs much; the
-            first run of a batch starts when all of it is claimed.
+        batch: How many jobs one look takes at most for an executor, from 1 on. Large where a transaction costs much;
+            the first run of a batch starts when all of it is claimed.
     """
 
     is_shared: bool = True

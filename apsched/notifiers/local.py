@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
@@ -20,7 +20,7 @@ class LocalNotifier(Notifier):
         return self._listen()
 
     @asynccontextmanager
-    async def _listen(self) -> AsyncIterator[AsyncIterator[str]]:
+    async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
         yield _silence()
 
 

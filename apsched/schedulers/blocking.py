@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -53,7 +53,7 @@ class BlockingScheduler(BaseScheduler):
             raise
 
     @contextmanager
-    def _sigterm_drains(self) -> Iterator[None]:
+    def _sigterm_drains(self) -> Generator[None]:
         is_ours = (
             threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         )

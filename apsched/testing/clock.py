@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -98,7 +98,7 @@ class VirtualClock(Clock):
             await self.wait(Wakeup(), self._now + (end - self._passed))
 
     @contextmanager
-    def parked(self) -> Iterator[None]:
+    def parked(self) -> Generator[None]:
         """Count the run that this is in as idle for a while; for callables that wait for something else than time."""
         self.work_ended()
         try:

@@ -62,7 +62,7 @@ def read_crontab(line: str, weekday: WeekdayNumbers) -> Crontab:
             f"Wrong number of fields; got {len(texts)}, expected 5 (minute hour day month day_of_week) or 6 (second "
             f"first), in {line!r}"
         )
-    fields = dict(zip(_ORDER[-len(texts) :], texts, strict=True))
+    fields: dict[str, str] = dict(zip(_ORDER[-len(texts) :], texts, strict=True))
     restricts_both_days = not any(fields[name].startswith("*") for name in ("day", "day_of_week"))
     if weekday == "crontab":
         fields["day_of_week"] = _weekday_names(fields["day_of_week"].lower())
