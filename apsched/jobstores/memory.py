@@ -82,6 +82,8 @@ class MemoryJobStore(JobStore):
         for job_id, job in merged.items():
             self._put(self._jobs[job_id], job)
         kept = [self._jobs.setdefault(job.id, job) for job in jobs]
+        if self._retired:
+            self._succeed(kept)
         self._schedule(kept)
         return kept
 
@@ -189,6 +191,13 @@ class MemoryJobStore(JobStore):
     def _put(self, job: Job, changed: Job) -> None:
         job.become(changed)
         self._outdated += 1
+
+    def _succeed(self, jobs: Iterable[Job]) -> None:
+        """Let the runs that finished jobs have left be those of *jobs* of the same ids."""
+        for job in jobs:
+            if self._retired.pop(job.id, None) is not None and job.id in self._pending:
+                _, queue = self._pending[job.id]
+                self._pending[job.id] = (job, queue)
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
@@ -307,7 +316,15 @@ class MemoryJobStore(JobStore):
 
     def _enqueue(self, job: Job, run: Run) -> None:
         self._open.setdefault(job.id, []).append(run)
-        self._pending.setdefault(job.id, (job, deque()))[1].append(run)
+        self._line_up(job, run)
+
+    def _line_up(self, job: Job, run: Run) -> None:
+        """Let *run* wait before the later ones of its job."""
+        _, queue = self._pending.setdefault(job.id, (job, deque()))
+        if queue and _moment(run) < _moment(queue[-1]):
+            queue.insert(bisect.bisect(queue, _moment(run), key=_moment), run)
+        else:
+            queue.append(run)
 
     def _dequeue(self, run: Run) -> None:
         _, queue = self._pending[run.job_id]
@@ -325,8 +342,7 @@ class MemoryJobStore(JobStore):
         known[key] = run
         open_runs = self._open[job.id]
         open_runs[open_runs.index(claimed)] = run
-        _, queue = self._pending.setdefault(job.id, (job, deque()))
-        queue.insert(bisect.bisect(queue, key, key=_moment), run)
+        self._line_up(job, run)
 
     def _claimable(self, alias: str) -> list[tuple[Job, deque[Run]]]:
         """Return the jobs of which a pending run may start, once for each run that may."""

@@ -633,6 +633,28 @@ class JobStoreContract:
         (third,) = (plan.runs[0] for plan in await _take(store, FAR - TICK))
         assert [run.nominal_time for run in (first, second, third)] == [T0, T0 + TICK, T0 + 2 * TICK]
 
+    async def test_pending_runs_of_a_job_are_claimed_in_the_order_of_their_nominal_times(self, store: JobStore) -> None:
+        await store.add([_job(due=FAR)])
+        for number in (2, 0, 1):
+            await store.add_run(_run(at=T0 + number * TICK))
+
+        taken = [await _take_one(store)]
+        for _ in range(2):
+            await store.finish([_ended(taken[-1])])
+            taken.append(await _take_one(store))
+
+        assert [run.nominal_time for run in taken] == [T0, T0 + TICK, T0 + 2 * TICK]
+
+    async def test_pending_runs_of_a_finished_job_go_to_the_job_that_takes_its_id(self, store: JobStore) -> None:
+        await store.add([_job()])
+        run = await _take_one(store, plan=_claim_last)
+        await store.finish([_ended(run, PENDING)])
+        await store.add([_job(due=FAR, executor="pool")])
+
+        assert await _take(store) == []
+        (made,) = await _take(store, T0, {"pool": 1})
+        assert (made.job.executor, made.runs[0].nominal_time) == ("pool", T0)
+
     async def test_pending_runs_of_a_job_that_may_overlap_are_all_claimed(self, store: JobStore) -> None:
         await store.add([_job(due=FAR, overlap="allow")])
         for number in range(3):
