@@ -589,6 +589,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             for kind in ("store", "executor"):
                 for key in [key for key in self._parts if key[0] == kind]:
                     await self._parts.pop(key).close()
+            self._results.close("the scheduler was shut down before the run had ended")
 
     async def _open_parts(self, runner: Runner) -> None:
         for alias, executor in self._executors.items():

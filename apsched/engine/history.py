@@ -8,10 +8,10 @@ from typing import Any
 
 import attrs
 
-from apsched import _eventloop, _refs, _timezones
+from apsched import _refs, _timezones
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.parts import Parts
-from apsched.engine.results import Finished
+from apsched.engine.results import Expected, Finished
 from apsched.events import EVENT_JOB_CANCELLED, JobExecutionEvent
 from apsched.exceptions import JobLookupError, RunFailedError, RunLookupError
 from apsched.job import Job, check_args, check_kwargs
@@ -31,8 +31,7 @@ class RunHandle:
     """
 
     run: Run
-    _waiter: _eventloop.Waiter[Finished] = attrs.field(repr=False)
-    _finished: list[Finished] = attrs.field(factory=list, init=False, repr=False)
+    _expected: Expected = attrs.field(repr=False)
 
     @property
     def run_id(self) -> str:
@@ -41,7 +40,7 @@ class RunHandle:
 
     async def wait(self) -> Run:
         """Return the run when it has ended."""
-        return (await self._end()).run
+        return (await self._expected.wait()).run
 
     async def result(self) -> Any:
         """
@@ -51,17 +50,12 @@ class RunHandle:
             RunFailedError: The run did not succeed for another reason than an exception.
             BaseException: What the callable raised.
         """
-        finished = await self._end()
+        finished = await self._expected.wait()
         if finished.exception is not None:
             raise finished.exception
         if finished.run.outcome is not Outcome.SUCCEEDED:
             raise RunFailedError(finished.run.id, f"was {finished.run.outcome.value}", finished.run.reason)
         return finished.run.retval
-
-    async def _end(self) -> Finished:
-        if not self._finished:
-            self._finished.append(await self._waiter.wait())
-        return self._finished[0]
 
 
 class RunHistory(Parts):
@@ -116,7 +110,7 @@ class RunHistory(Parts):
                     job.kwargs if run.kwargs is None else run.kwargs,
                 )
             run = await store.add_run(run)
-            handle = RunHandle(run, self._results.expect(job_id, run.nominal_time))
+            handle = RunHandle(run, self._results.expect(alias, run))
             await self._changed(alias)
             return handle
         raise JobLookupError(job_id)
@@ -191,7 +185,7 @@ class RunHistory(Parts):
                         run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
                     )
                     if await self._stores[alias].finish([cancelled]):
-                        self._results.settle(Finished(cancelled))
+                        self._results.settle(alias, Finished(cancelled))
                         self._publish(
                             JobExecutionEvent,
                             EVENT_JOB_CANCELLED,

@@ -10,12 +10,12 @@ from apsched.clock import Clock
 from apsched.engine.bus import Bus
 from apsched.engine.loop import StoreLoop
 from apsched.engine.make_job import Draft, JobMaker
-from apsched.engine.results import Results
+from apsched.engine.results import Finished, Results
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
 from apsched.events import SchedulerEvent
 from apsched.exceptions import AliasLookupError, SchedulerNotRunningError
-from apsched.jobstores.base import JobStore
+from apsched.jobstores.base import JobStore, RunFilter
 from apsched.notifiers.base import Notifier
 
 logger = logging.getLogger("apsched.scheduler")
@@ -103,6 +103,13 @@ class Parts:
                 await self._notifier.notify(alias)
             except Exception:  # a hint, which polling makes up for
                 logger.warning("the other nodes cannot be told that job store %r has changed", alias, exc_info=True)
+
+    async def _settle_removed(self, alias: str) -> None:
+        """Tell those who wait for pending runs of jobs that were removed."""
+        for run in self._results.open_runs(alias):
+            where = RunFilter(job_id=run.job_id, since=run.nominal_time, until=run.nominal_time)
+            for stored in await self._stores[alias].runs(where, 1):
+                self._results.settle(alias, Finished(stored))
 
     def _publish(self, event: type[SchedulerEvent], code: int, **details: Any) -> None:
         """Make and publish an event if anybody listens to it."""

@@ -120,7 +120,7 @@ class Recorder:
         for finished in batch:
             if id(finished.run) in kept:
                 self._publish(finished)
-                self._results.settle(finished)
+                self._results.settle(self._alias, finished)
             else:
                 logger.warning("run %s ended after its claim was lost; its result is dropped", finished.run.id)
             self._clock.work_ended()

@@ -244,6 +244,7 @@ class JobRegistry(Parts):
             self._drafts.pop((alias, job_id), None)
             logger.info("removed job %s from job store %r", job_id, alias)
             self._publish(JobEvent, EVENT_JOB_REMOVED, job_id=job_id, jobstore=alias)
+            await self._settle_removed(alias)
             await self._changed(alias)
             return
         raise JobLookupError(job_id)
@@ -254,6 +255,7 @@ class JobRegistry(Parts):
             await self._store(alias).clear()
             for key in [key for key in self._drafts if key[0] == alias]:
                 del self._drafts[key]
+            await self._settle_removed(alias)
             await self._changed(alias)
         self._publish(SchedulerEvent, EVENT_ALL_JOBS_REMOVED, alias=jobstore)
 

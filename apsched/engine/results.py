@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
+import anyio
 import attrs
 
-from apsched import _eventloop
 from apsched.run import Run
 
 
@@ -26,24 +24,59 @@ class Finished:
     removes_job: bool = False
 
 
+class Expected:
+    """
+    The end of a run that any number of tasks wait for, any number of times.
+
+    Attributes:
+        run: The run as it was queued.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._finished: Finished | None = None
+        self._has_come = anyio.Event()
+
+    def set(self, finished: Finished) -> None:
+        """Hand over the end."""
+        self._finished = finished
+        self._has_come.set()
+
+    async def wait(self) -> Finished:
+        """Return the end as soon as it is there."""
+        while self._finished is None:
+            await self._has_come.wait()
+        return self._finished
+
+
 class Results:
     """Who waits for which run."""
 
     def __init__(self) -> None:
-        self._waiters: dict[tuple[str, float], list[_eventloop.Waiter[Finished]]] = {}
+        self._expected: dict[tuple[str, str, float], Expected] = {}
 
-    def settle(self, finished: Finished) -> None:
-        """Hand *finished* to those who wait for it."""
-        if self._waiters:
-            for waiter in self._waiters.pop(_key(finished.run.job_id, finished.run.nominal_time), ()):
-                waiter.set(finished)
+    def settle(self, jobstore: str, finished: Finished) -> None:
+        """Hand *finished* to those who wait for it; a run that was handed back is waited for further."""
+        if self._expected and finished.run.outcome.is_final:
+            expected = self._expected.pop(_key(jobstore, finished.run), None)
+            if expected is not None:
+                expected.set(finished)
 
-    def expect(self, job_id: str, nominal_time: datetime) -> _eventloop.Waiter[Finished]:
-        """Return what the end of that run will be handed to; in place before the run may start, so none is lost."""
-        waiter: _eventloop.Waiter[Finished] = _eventloop.current().waiter()
-        self._waiters.setdefault(_key(job_id, nominal_time), []).append(waiter)
-        return waiter
+    def expect(self, jobstore: str, run: Run) -> Expected:
+        """Return what the end of *run* will be handed to; in place before the run may start, so none is lost."""
+        expected = self._expected[_key(jobstore, run)] = Expected(run)
+        return expected
+
+    def open_runs(self, jobstore: str) -> list[Run]:
+        """Return the runs of that store that are waited for."""
+        return [expected.run for key, expected in self._expected.items() if key[0] == jobstore]
+
+    def close(self, reason: str) -> None:
+        """Let nobody wait any more; what they get is the run as it was queued, with *reason*."""
+        while self._expected:
+            _, expected = self._expected.popitem()
+            expected.set(Finished(attrs.evolve(expected.run, reason=reason)))
 
 
-def _key(job_id: str, nominal_time: datetime) -> tuple[str, float]:
-    return job_id, nominal_time.timestamp()
+def _key(jobstore: str, run: Run) -> tuple[str, str, float]:
+    return jobstore, run.job_id, run.nominal_time.timestamp()
