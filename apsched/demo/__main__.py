@@ -27,7 +27,7 @@ from apsched.jobstores.memory import MemoryJobStore
 FRAME = 0.2  # seconds between two pictures in a terminal
 SNAPSHOTS = 3  # pictures where there is no terminal
 OUTAGE = (0.4, 0.13)  # when the pretended outage begins and how long it lasts, as shares of the whole time
-MARGIN = timedelta(seconds=1)  # before the end; what is due later may not have been looked at
+MARGIN = timedelta(seconds=2)  # before the end; what is due later need not have been looked at on a busy machine
 PATIENCE = 10  # seconds that runs under way are waited for at the end
 ALL = 1_000_000  # runs
 
@@ -146,12 +146,22 @@ def show_report(screen: Screen, history: report.History, folder: Path) -> None:
         *report.latest_table(screen, history),
         *report.lateness_table(screen, history),
         *screen.heading("What is in the folder", f"  {folder}"),
-        *textwrap.wrap(list_folder(folder), screen.width, break_long_words=False),
+        *packed(list_folder(folder), screen.width),
     ]
     summary = folder / "summary.json"
     if summary.exists():
         lines += report.summary_lines(screen, json.loads(summary.read_text(encoding="utf-8")))
     print("\n".join(lines))
+
+
+def packed(items: Sequence[str], width: int) -> list[str]:
+    """Return *items* in lines of at most *width* characters, none of them parted."""
+    lines = [""]
+    for item in items:
+        if lines[-1] and len(lines[-1]) + 2 + len(item) > width:
+            lines.append("")
+        lines[-1] += f"  {item}" if lines[-1] else item
+    return lines
 
 
 async def show_explanation(scheduler: AsyncScheduler, screen: Screen, runs: Sequence[Run]) -> None:

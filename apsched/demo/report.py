@@ -95,9 +95,11 @@ def job_table(screen: Screen, history: History) -> list[str]:
         sums = [sum(run.count or 0 for run in runs if run.outcome is outcome) for outcome in OUTCOMES]
         return [Cell(job.id), *(Cell(number(value)) for value in sums), Cell(str(job.trigger), "dim")]
 
-    recorded = sum(1 for job in history.jobs for _ in nominal_times(job, history.until))
-    heading = screen.heading("Nominal times", f"  {recorded} came up, each once in the history; by outcome:")
-    return [*heading, *screen.table(BY_JOB, map(row, history.jobs))]
+    recorded = sum(run.count or 0 for run in history.runs)
+    checked = sum(1 for job in history.jobs for _ in nominal_times(job, history.until))
+    until = history.until.astimezone(history.zone)
+    rest = f"  {recorded} recorded; checked for one record each: the {checked} up to {until:%H:%M:%S}"
+    return [*screen.heading("Nominal times", rest), *screen.table(BY_JOB, map(row, history.jobs))]
 
 
 RUNS = (
@@ -176,7 +178,7 @@ def lateness_table(screen: Screen, history: History) -> list[str]:
             held_up = history.fell_into_outage(run)
             group = "any, due in the outage" if held_up else places[run.job_id]
             groups.setdefault(group, []).append(run.lateness * 1000)
-    rest = "  from due to started, in milliseconds; in a process the start of the process is included"
+    rest = "  from due to started, in milliseconds; processes have to be started first"
     rows = [lateness_row(group, groups[group]) for group in sorted(groups)]
     return [*screen.heading("Lateness", rest), *screen.table(LATENESS, rows)]
 

@@ -161,7 +161,7 @@ def draw_board(screen: Screen, board: Board, now: datetime, title: str, folder: 
         screen.styled("nothing so far", "dim")
     ]
     lines += screen.heading("Files")
-    lines.append(cut(list_folder(folder), screen.width))
+    lines.append(cut("  ".join(list_folder(folder)), screen.width))
     screen.draw(lines)
 
 
@@ -214,16 +214,16 @@ def until(moment: datetime | None, now: datetime) -> str:
     return ""
 
 
-def list_folder(folder: Path) -> str:
-    """Return the files and folders in the work folder in one line, with their sizes."""
+def list_folder(folder: Path) -> list[str]:
+    """Return the files in the work folder with their sizes, and the folders with the number of their files."""
     sizes: dict[str, list[int]] = {}
     for path, size in files(folder):
         top, *below = path.relative_to(folder).parts
         sizes.setdefault(f"{top}/" if below else top, []).append(size)
-    return "  ".join(
+    return [
         f"{name} ({len(found)})" if name.endswith("/") else f"{name} {size_text(sum(found))}"
         for name, found in sizes.items()
-    )
+    ]
 
 
 def size_text(size: int) -> str:
