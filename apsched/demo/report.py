@@ -178,7 +178,7 @@ def lateness_table(screen: Screen, history: History) -> list[str]:
             held_up = history.fell_into_outage(run)
             group = "any, due in the outage" if held_up else places[run.job_id]
             groups.setdefault(group, []).append(run.lateness * 1000)
-    rest = "  from due to started, in milliseconds; processes have to be started first"
+    rest = "  milliseconds from due to started; processes are started first"
     rows = [lateness_row(group, groups[group]) for group in sorted(groups)]
     return [*screen.heading("Lateness", rest), *screen.table(LATENESS, rows)]
 
