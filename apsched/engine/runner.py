@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import anyio
 
 from apsched import _eventloop, _refs
 from apsched._eventloop import TaskPool, Waiter
-from apsched.clock import Clock
+from apsched.clock import Clock, Wakeup
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
 from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
@@ -23,13 +24,15 @@ from apsched.run import Outcome, Run
 
 logger = logging.getLogger("apsched.runs")
 
+REFUSED = timedelta(seconds=1)  # after which a run that its executor refused goes back to its store
+
 Sink: TypeAlias = Callable[[Finished], None]
 
 
 class _UnderWay:
     """A run that was claimed and has not ended."""
 
-    __slots__ = ("call", "cancel", "is_entered", "job", "reason", "removes_job", "run", "sink", "slot")
+    __slots__ = ("call", "cancel", "goes_back", "is_entered", "job", "reason", "removes_job", "run", "sink", "slot")
 
     def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink) -> None:
         self.job = job
@@ -40,6 +43,7 @@ class _UnderWay:
         self.call: Call | None = None
         self.cancel: Callable[[], object] | None = None
         self.reason: str | None = None  # why it is being cancelled
+        self.goes_back = False  # to its store, if it is cancelled before it has been started
         self.is_entered = False
 
 
@@ -113,7 +117,7 @@ class Runner:
         under_way.cancel = self._tasks.start(self._run, under_way)
 
     def cancel(self, run: Run, reason: str) -> bool:
-        """Cancel *run*; False if it is not under way here."""
+        """Cancel *run*, started or not; False if it is not under way here."""
         under_way = next((known for known in self._under_way.values() if known.run.id == run.id), None)
         if under_way is None:
             return False
@@ -121,9 +125,10 @@ class Runner:
         return True
 
     def cancel_all(self, reason: str, executor: str | None = None) -> None:
-        """Cancel every run, or those on the executor of that alias."""
+        """Cancel every run, or those on the executor of that alias; what has not started goes back to its store."""
         for under_way in list(self._under_way.values()):
             if executor in (None, under_way.job.executor):
+                under_way.goes_back = True
                 self._cancel(under_way, reason)
 
     async def wait_until_idle(self, executor: str | None = None) -> None:
@@ -138,6 +143,8 @@ class Runner:
         return not any(executor in (None, under_way.job.executor) for under_way in self._under_way.values())
 
     async def _run(self, under_way: _UnderWay) -> None:
+        if under_way.reason is not None:  # cancelled before this first step, which trio takes nevertheless
+            return
         under_way.is_entered = True
         job, run = under_way.job, under_way.run
         _current.set((self, run))
@@ -151,28 +158,39 @@ class Runner:
             call = under_way.call = Call(func, args, kwargs, self._clock.now)
             retval = await under_way.slot.executor.execute(call)
         except ExecutorRefusedError as exc:
-            outcome, reason = Outcome.PENDING, str(exc)
+            await self._end_refused(under_way, str(exc))
+            return
         except BaseException as exc:
-            if under_way.reason is not None and isinstance(exc, anyio.get_cancelled_exc_class()):
+            if under_way.reason is not None and _is_cancellation(exc):
                 self._end_cancelled(under_way)
-                raise
+                return
             outcome, exception, error = Outcome.FAILED, exc, _describe(exc)
         finished_run = _closed(run, outcome, self._clock, call, retval=retval, error=error, reason=reason)
         self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
 
     def _cancel(self, under_way: _UnderWay, reason: str) -> None:
-        under_way.reason = reason
-        if not under_way.is_entered:  # its task will end without having run a line
-            self._end_cancelled(under_way)
+        if under_way.reason is None:
+            under_way.reason = reason
+            if not under_way.is_entered:  # its task will end without having run a line
+                self._end_cancelled(under_way)
         if under_way.cancel is not None:
             under_way.cancel()
 
     def _end_cancelled(self, under_way: _UnderWay) -> None:
         call = under_way.call
         was_started = call is not None and call.started_at is not None
-        outcome = Outcome.CANCELLED if was_started else Outcome.PENDING
+        outcome = Outcome.CANCELLED if was_started or not under_way.goes_back else Outcome.PENDING
         run = _closed(under_way.run, outcome, self._clock, call, reason=under_way.reason)
         self._end(under_way, Finished(run, None, under_way.removes_job))
+
+    async def _end_refused(self, under_way: _UnderWay, reason: str) -> None:
+        """Hand the run back after a pause, so that an executor which goes on refusing does not keep the node busy."""
+        try:
+            await self._clock.wait(Wakeup(), self._clock.now() + REFUSED)
+        except anyio.get_cancelled_exc_class():
+            self._end_cancelled(under_way)
+            return
+        self._end(under_way, Finished(_closed(under_way.run, Outcome.PENDING, self._clock, None, reason=reason)))
 
     def _end(self, under_way: _UnderWay, finished: Finished) -> None:
         del self._under_way[under_way.run]
@@ -215,6 +233,14 @@ def _closed(
         args=run.args,
         kwargs=run.kwargs,
     )
+
+
+def _is_cancellation(exc: BaseException) -> bool:
+    """Whether *exc* is that of a task which was cancelled; a trio nursery gives a group of them."""
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(cancelled)[1] is None
+    return isinstance(exc, cancelled)
 
 
 def _describe(exc: BaseException) -> str:
