@@ -11,17 +11,25 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import anyio
+
 from apsched.exceptions import SchedulerNotRunningError, SchedulerStateError
 
 INTERRUPTIBLE = None if os.name == "posix" else 0.5  # seconds; on Windows nothing interrupts a wait, not even Ctrl-C
+
+NOT_RUNNING = "the call must wait for something, and the scheduler is not running; start it first"
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def drive(coro: Coroutine[Any, Any, T]) -> T:
+def drive(coro: Coroutine[Any, Any, T], error: SchedulerStateError | None = None) -> T:
     """
     Run a coroutine that never suspends, without any event loop.
+
+    Args:
+        coro: The coroutine.
+        error: What to raise if it does suspend.
 
     Raises:
         SchedulerStateError: It does suspend; it is closed then.
@@ -31,8 +39,12 @@ def drive(coro: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    except anyio.NoEventLoopError as exc:  # it was about to
+        if error is not None:
+            raise error from exc
+        raise
     coro.close()
-    raise SchedulerStateError(
+    raise error or SchedulerStateError(
         f"{coro!r} must wait for something, and cannot where it was called: before the start, or in the "
         "scheduler's own event loop; call it from a thread, or use AsyncScheduler and await"
     )
@@ -126,13 +138,15 @@ class Portal:
         Call a coroutine function and return what it returns.
 
         Raises:
-            SchedulerNotRunningError: The event loop ended before the call did.
-            SchedulerStateError: The call would have to wait where it cannot.
+            SchedulerNotRunningError: The event loop ended before the call did, or the call must wait and there is none.
+            SchedulerStateError: The call must wait and this is the thread of the event loop.
             BaseException: What the function raised.
         """
         with self._lock:
             loop = self._loop
-            if loop is None or self.is_inside:
+            if loop is None:
+                return drive(func(*args, **kwargs), SchedulerNotRunningError(NOT_RUNNING))
+            if self.is_inside:
                 return drive(func(*args, **kwargs))
             call = _Call(functools.partial(func, *args, **kwargs))
             self._calls.add(call)
