@@ -17,6 +17,8 @@ Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 
 OVERLAPS: tuple[str, ...] = get_args(Overlap)
 
+LONGEST_GRACE = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
+
 NO_KWARGS: Mapping[str, Any] = {}  # one for all jobs without keyword arguments
 
 
@@ -255,6 +257,8 @@ def check_misfire_grace_time(value: object) -> float | None:
         raise TypeError(f"misfire_grace_time must be None or a number of seconds, got {value!r}")
     if not value > 0:
         raise ValueError(f"misfire_grace_time must be None or more than 0 seconds, got {value!r}")
+    if value > LONGEST_GRACE:
+        raise ValueError(f"misfire_grace_time must be None, for any lateness, or at most 100 years, got {value!r}")
     return value
 
 

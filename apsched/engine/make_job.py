@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import attrs
@@ -136,7 +138,9 @@ class JobMaker:
             )
         if trigger not in COMBINATIONS:
             trigger_args = {"timezone": self.timezone, **trigger_args}
-        made: BaseTrigger = _plugins.find("trigger", trigger)(**trigger_args)
+        make = _plugins.find("trigger", trigger)
+        _check_names(trigger, make, trigger_args)
+        made: BaseTrigger = make(**trigger_args)
         return made
 
     def change(self, job: Job, changes: Mapping[str, Any]) -> Job:
@@ -213,6 +217,18 @@ def _merge_for(on_conflict: str | None, replace_existing: bool, is_timed: bool) 
         return reset if merge is replace and is_timed else merge
     except (KeyError, TypeError):
         raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}, got {on_conflict!r}") from None
+
+
+def _check_names(alias: str, make: Callable[..., BaseTrigger], trigger_args: Mapping[str, Any]) -> None:
+    """Refuse arguments that a trigger does not take; misspelt options of jobs are among them."""
+    taken = _signature_of(make)
+    try:
+        taken.bind(**trigger_args)
+    except TypeError as exc:
+        raise TypeError(f"trigger {alias!r} {exc}; it takes: {', '.join(taken.parameters)}") from None
+
+
+_signature_of = cache(signature)
 
 
 def _callable(func: object) -> Callable[..., Any]:
