@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 import attrs
 
 from apsched.engine.plan import due_time
 from apsched.job import Job
 from apsched.run import Run
-
-TICK = timedelta(microseconds=1)
 
 
 @attrs.frozen(kw_only=True)
@@ -68,8 +66,10 @@ def _state(job: Job | None, job_id: str, times: Sequence[datetime]) -> str:
         return f"There is no job {job_id!r}: it was removed, or its trigger is finished, or it never was."
     if job.quarantine is not None:
         return f"Job {job.id!r} is quarantined: {job.quarantine}."
-    if not times:
+    if job.next_run_time is None:
         return f"Job {job.id!r} is paused; resume_job lets it run again."
+    if not times:
+        return f"Job {job.id!r} ({job.trigger}) runs next at {job.next_run_time.isoformat(sep=' ')}."
     listed = ", ".join(moment.isoformat(sep=" ") for moment in times)
     jitter = f", each up to {job.trigger.jitter} s later" if job.trigger.jitter else ""
     return f"Job {job.id!r} ({job.trigger}) runs next at {listed}{jitter}."
@@ -93,13 +93,23 @@ def _absence(job: Job | None, when: datetime) -> str:
     moment = when.isoformat(sep=" ")
     if job is None:
         return f"{moment}: no record is kept of it."
+    upcoming = job.next_nominal_time
+    if upcoming is not None and job.next_run_time is not None and _order(upcoming, when) == 0:
+        return f"{moment}: will be due at {job.next_run_time.isoformat(sep=' ')}."  # users may set it, off the grid too
     nominal = job.trigger.get_next_fire_time(None, when)
-    if nominal != when:
-        instead = "there is none after it" if nominal is None else f"the next one is {nominal.isoformat(sep=' ')}"
-        return f"{moment} is no nominal time of the trigger {job.trigger}; {instead}."
-    if job.next_nominal_time is None:
+    if nominal is None or _order(nominal, when) < 0:
+        return f"{moment} is no nominal time of the trigger {job.trigger}; there is none after it."
+    if _order(nominal, when) > 0:
+        later = nominal.isoformat(sep=" ")
+        return f"{moment} is no nominal time of the trigger {job.trigger}; the next one is {later}."
+    if upcoming is None:
         return f"{moment}: will not run while the job is paused."
-    if when < job.next_nominal_time:
+    if _order(when, upcoming) < 0:
         return f"{moment}: no record is kept of it; it came before the job was added or resumed, or was pruned."
-    due = due_time(job.id, job.trigger, when)
+    due = due_time(job.id, job.trigger, nominal)
     return f"{moment}: will be due at {due.isoformat(sep=' ')}."
+
+
+def _order(one: datetime, other: datetime) -> int:
+    """Return -1, 0 or 1 as *one* comes before, with or after *other*, whatever their clocks show."""
+    return (one.astimezone(UTC) > other.astimezone(UTC)) - (one.astimezone(UTC) < other.astimezone(UTC))
