@@ -32,7 +32,6 @@ class SyncReport:
 
 DECLARED = (
     "name",
-    "func_ref",
     "args",
     "kwargs",
     "executor",
@@ -60,6 +59,8 @@ def compare(drafts: Sequence[Draft], stored: Sequence[Job], prune: bool) -> Sync
 
 
 def _differs(old: Job, new: Job) -> bool:
-    return not new.trigger.is_same_schedule(old.trigger) or any(
-        getattr(old, name) != getattr(new, name) for name in DECLARED
+    return (
+        not new.trigger.is_same_schedule(old.trigger)
+        or (old.func_ref or old.func) != (new.func_ref or new.func)  # a lambda has no reference
+        or any(getattr(old, name) != getattr(new, name) for name in DECLARED)
     )
