@@ -8,10 +8,11 @@ a higher one. Those of other packages are entry points in the groups `apsched.tr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import Parameter, signature
 from typing import Any
 
 from apsched.exceptions import MissingExtraError
@@ -33,6 +34,7 @@ EXECUTORS: Mapping[str, str] = {
 }
 EXTRAS: Mapping[str, str] = {}  # alias -> extra that it needs
 BUILT_IN: Mapping[str, Mapping[str, str]] = {"trigger": TRIGGERS, "jobstore": JOBSTORES, "executor": EXECUTORS}
+NOUNS: Mapping[str, str] = {"trigger": "trigger", "jobstore": "job store", "executor": "executor"}
 
 
 @cache
@@ -55,12 +57,49 @@ def find(kind: str, alias: str) -> Any:
         module, _, name = BUILT_IN[kind][alias].partition(":")
     except KeyError:
         known = sorted({*BUILT_IN[kind], *found})
-        near = difflib.get_close_matches(alias, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise LookupError(f"no {kind} has the alias {alias!r}; there are: {', '.join(known)}{hint}") from None
+        hint = suggestion(alias, known)
+        raise LookupError(f"no {NOUNS[kind]} has the alias {alias!r}; there are: {', '.join(known)}{hint}") from None
     try:
         return getattr(import_module(module), name)
     except ImportError as exc:
         if alias in EXTRAS:
-            raise MissingExtraError(f"{kind} {alias!r}", EXTRAS[alias]) from exc
+            raise MissingExtraError(f"{NOUNS[kind]} {alias!r}", EXTRAS[alias]) from exc
         raise
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...?` with what is nearest to *name*, or nothing if nothing is near."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def misuse(
+    subject: str, make: Callable[..., Any], options: Mapping[str, Any], others: Iterable[str] = ()
+) -> TypeError | None:
+    """
+    Return what to raise where *options* do not fit *make*; None if they fit.
+
+    Looking at a signature costs more than most calls: ask when *make* has raised TypeError. If None comes back, that
+    came from within.
+
+    Args:
+        subject: What *make* makes; begins the message.
+        make: A class or function.
+        options: Its keyword arguments.
+        others: Names that users may have meant besides those of *make*.
+    """
+    try:
+        parameters = signature(make).parameters.values()
+    except ValueError:  # it has none
+        return None
+    taken = [each.name for each in parameters if each.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+    there_are = ", ".join(taken) or "none"
+    if not any(each.kind is Parameter.VAR_KEYWORD for each in parameters):
+        for name in options:
+            if name not in taken:
+                hint = suggestion(name, [*taken, *others]) or ";"
+                return TypeError(f"{subject} has no argument {name!r}{hint} there are: {there_are}")
+    for each in parameters:
+        if each.default is Parameter.empty and each.name in taken and each.name not in options:
+            return TypeError(f"{subject} must have the argument {each.name!r}, got none; there are: {there_are}")
+    return None

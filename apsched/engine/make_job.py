@@ -6,10 +6,9 @@ Nothing here waits or reads a clock; everything that is wrong is said at the cal
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from functools import cache
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import attrs
@@ -71,6 +70,7 @@ class JobMaker:
     def draft(
         self,
         now: datetime,
+        /,
         func: Callable[..., Any] | str,
         trigger: BaseTrigger | str | None = None,
         args: Any = None,
@@ -96,7 +96,7 @@ class JobMaker:
         call_args = () if args is None else check_args(args)
         call_kwargs = NO_KWARGS if kwargs is None else check_kwargs(kwargs)
         _refs.check_arguments(func, call_args, call_kwargs)
-        made = self.trigger(trigger, trigger_args).anchored(now)
+        made = self.trigger(trigger, trigger_args, JOB_OPTIONS).anchored(now)
         defaults = self.defaults
         job = Job(
             id=os.urandom(16).hex() if id is None else check_id(id),
@@ -121,13 +121,23 @@ class JobMaker:
         is_timed = next_run_time is not undefined
         return Draft(job, is_timed, _merge_for(on_conflict, replace_existing, is_timed))
 
-    def trigger(self, trigger: BaseTrigger | str | None, trigger_args: Mapping[str, Any]) -> BaseTrigger:
-        """Return the trigger that `add_job` and `reschedule_job` were given, by itself or by alias and arguments."""
+    def trigger(
+        self, trigger: BaseTrigger | str | None, trigger_args: Mapping[str, Any], options: Sequence[str] = ()
+    ) -> BaseTrigger:
+        """
+        Return the trigger that `add_job` and `reschedule_job` were given, by itself or by alias and arguments.
+
+        Args:
+            trigger: A trigger, or the alias of one; None: once, now.
+            trigger_args: Keywords that are no options of the verb.
+            options: The verb's options, one of which may be misspelt among *trigger_args*.
+        """
         if isinstance(trigger, BaseTrigger):
             if trigger_args:
+                hint = next(filter(None, (_plugins.suggestion(name, options) for name in trigger_args)), "")
                 raise TypeError(
                     f"trigger arguments go with the alias of a trigger, got {', '.join(trigger_args)} "
-                    f"beside {trigger!r}"
+                    f"beside {trigger!r}{hint}"
                 )
             return trigger
         if trigger is None:
@@ -138,10 +148,14 @@ class JobMaker:
             )
         if trigger not in COMBINATIONS:
             trigger_args = {"timezone": self.timezone, **trigger_args}
-        make = _plugins.find("trigger", trigger)
-        _check_names(trigger, make, trigger_args)
-        made: BaseTrigger = make(**trigger_args)
-        return made
+        make: Callable[..., BaseTrigger] = _plugins.find("trigger", trigger)
+        try:
+            return make(**trigger_args)
+        except TypeError:
+            error = _plugins.misuse(f"trigger {trigger!r}", make, trigger_args, options)
+            if error is None:
+                raise
+            raise error from None
 
     def change(self, job: Job, changes: Mapping[str, Any]) -> Job:
         """
@@ -176,6 +190,14 @@ class JobMaker:
 
     def _moment(self, name: str, value: object) -> datetime | None:
         return _timezones.to_datetime(value, self.timezone, name)
+
+
+JOB_OPTIONS: Sequence[str] = tuple(
+    name
+    for name, parameter in signature(JobMaker.draft).parameters.items()
+    if name not in ("self", "now") and parameter.kind is not Parameter.VAR_KEYWORD
+)
+"""What `add_job` takes besides the arguments of triggers."""
 
 
 def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | None]:
@@ -217,18 +239,6 @@ def _merge_for(on_conflict: str | None, replace_existing: bool, is_timed: bool) 
         return reset if merge is replace and is_timed else merge
     except (KeyError, TypeError):
         raise ValueError(f"on_conflict must be one of {', '.join(CONFLICTS)}, got {on_conflict!r}") from None
-
-
-def _check_names(alias: str, make: Callable[..., BaseTrigger], trigger_args: Mapping[str, Any]) -> None:
-    """Refuse arguments that a trigger does not take; misspelt options of jobs are among them."""
-    taken = _signature_of(make)
-    try:
-        taken.bind(**trigger_args)
-    except TypeError as exc:
-        raise TypeError(f"trigger {alias!r} {exc}; it takes: {', '.join(taken.parameters)}") from None
-
-
-_signature_of = cache(signature)
 
 
 def _callable(func: object) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from inspect import signature
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -213,10 +214,13 @@ WRONG: Mapping[str, tuple[dict[str, Any], type[Exception], str]] = {
     "next_run_time of a wrong type": ({"next_run_time": 5}, TypeError, "next_run_time must be a date, a datetime or text such as '2026-01-31 08:30:00', got 5; pass one of these"),
     "trigger of a wrong type": ({"trigger": 5}, TypeError, "trigger must be a trigger, the alias of one such as 'interval', or None for now, got 5"),
     "unknown trigger": ({"trigger": "intervall"}, LookupError, "no trigger has the alias 'intervall'; there are: and, calendarinterval, cron, date, interval, or; did you mean 'interval'?"),
-    "unknown argument of a trigger": ({"trigger": "date", "hour": 3}, TypeError, "trigger 'date' got an unexpected keyword argument 'hour'; it takes: run_date, timezone, exclude"),
-    "misspelt option": ({"max_instance": 3}, TypeError, "trigger 'date' got an unexpected keyword argument 'max_instance'; it takes: run_date, timezone, exclude"),
-    "missing argument of a trigger": ({"trigger": "or"}, TypeError, "trigger 'or' missing a required argument: 'triggers'; it takes: triggers, jitter, exclude"),
+    "unknown argument of a trigger": ({"trigger": "date", "hour": 3}, TypeError, "trigger 'date' has no argument 'hour'; there are: run_date, timezone, exclude"),
+    "misspelt option": ({"max_instance": 3}, TypeError, "trigger 'date' has no argument 'max_instance'; did you mean 'max_instances'? there are: run_date, timezone, exclude"),
+    "missing argument of a trigger": ({"trigger": "or"}, TypeError, "trigger 'or' must have the argument 'triggers', got none; there are: triggers, jitter, exclude"),
     "arguments beside a trigger": ({"trigger": DateTrigger(T0), "hour": 3}, TypeError, "trigger arguments go with the alias of a trigger, got hour beside <DateTrigger (run_date='2026-07-01 12:00:00 UTC')>"),
+    "misspelt argument of a trigger": ({"trigger": "cron", "hours": 3}, TypeError, f"trigger 'cron' has no argument 'hours'; did you mean 'hour'? there are: {', '.join(signature(CronTrigger).parameters)}"),
+    "argument of no trigger": ({"trigger": "date", "now": 3}, TypeError, "trigger 'date' has no argument 'now'; there are: run_date, timezone, exclude"),
+    "misspelt option beside a trigger": ({"trigger": DateTrigger(T0), "tag": {}}, TypeError, "trigger arguments go with the alias of a trigger, got tag beside <DateTrigger (run_date='2026-07-01 12:00:00 UTC')>; did you mean 'tags'?"),
 }  # fmt: skip
 
 
@@ -229,6 +233,17 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
     assert type(caught.value) is error
     assert str(caught.value) == message
+
+
+def test_what_a_trigger_itself_raises_is_not_covered_up(maker: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky(DateTrigger):
+        def __init__(self, **options: Any) -> None:
+            raise TypeError("not today")
+
+    monkeypatch.setattr("apsched._plugins.find", lambda kind, alias: Picky)
+
+    with pytest.raises(TypeError, match="^not today$"):
+        make(maker, trigger="picky")
 
 
 # where the id is taken
