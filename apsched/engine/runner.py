@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -32,7 +33,19 @@ Sink: TypeAlias = Callable[[Finished], None]
 class _UnderWay:
     """A run that was claimed and has not ended."""
 
-    __slots__ = ("call", "cancel", "goes_back", "is_entered", "job", "reason", "removes_job", "run", "sink", "slot")
+    __slots__ = (
+        "call",
+        "cancel",
+        "give_up",
+        "goes_back",
+        "is_entered",
+        "job",
+        "reason",
+        "removes_job",
+        "run",
+        "sink",
+        "slot",
+    )
 
     def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink) -> None:
         self.job = job
@@ -41,7 +54,10 @@ class _UnderWay:
         self.slot = slot
         self.sink = sink
         self.call: Call | None = None
-        self.cancel: Callable[[], object] | None = None
+        self.cancel: Callable[[], object] | None = None  # cancels its task
+        self.give_up: Callable[[], bool] | None = (
+            None  # where it has no task: lets go of it, and says if it was entered
+        )
         self.reason: str | None = None  # why it is being cancelled
         self.goes_back = False  # to its store, if it is cancelled before it has been started
         self.is_entered = False
@@ -114,7 +130,10 @@ class Runner:
             sink(Finished(_closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
             return
         under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink)
-        under_way.cancel = self._tasks.start(self._run, under_way)
+        if slot.executor.can_submit and not isinstance(job.func, str):
+            self._submit(under_way, job.func)
+        else:
+            under_way.cancel = self._tasks.start(self._run, under_way)
 
     def cancel(self, run: Run, reason: str) -> bool:
         """Cancel *run*, started or not; False if it is not under way here."""
@@ -142,6 +161,35 @@ class Runner:
     def _is_idle(self, executor: str | None) -> bool:
         return not any(executor in (None, under_way.job.executor) for under_way in self._under_way.values())
 
+    def _submit(self, under_way: _UnderWay, func: Callable[..., Any]) -> None:
+        """Run it without a task of its own."""
+        call = self._make_call(under_way, func)
+        call.capture()
+        call.context.run(_current.set, (self, under_way.run))
+        try:
+            under_way.give_up = under_way.slot.executor.submit(call, partial(self._end_submitted, under_way))
+        except ExecutorRefusedError as exc:
+            under_way.cancel = self._tasks.start(self._end_refused, under_way, str(exc))
+
+    def _end_submitted(self, under_way: _UnderWay, value: Any, exception: BaseException | None) -> None:
+        if exception is None:
+            outcome, error = Outcome.SUCCEEDED, None
+        elif isinstance(exception, ExecutorRefusedError):
+            under_way.give_up = None
+            under_way.cancel = self._tasks.start(self._end_refused, under_way, str(exception))
+            return
+        else:
+            outcome, error = Outcome.FAILED, _describe(exception)
+        run = _closed(under_way.run, outcome, self._clock, under_way.call, retval=value, error=error)
+        self._end(under_way, Finished(run, exception, under_way.removes_job))
+
+    def _make_call(self, under_way: _UnderWay, func: Callable[..., Any]) -> Call:
+        job, run = under_way.job, under_way.run
+        args = job.args if run.args is None else run.args
+        kwargs = job.kwargs if run.kwargs is None else run.kwargs
+        call = under_way.call = Call(func, args, kwargs, self._clock.now)
+        return call
+
     async def _run(self, under_way: _UnderWay) -> None:
         if under_way.reason is not None:  # cancelled before this first step, which trio takes nevertheless
             return
@@ -149,14 +197,11 @@ class Runner:
         job, run = under_way.job, under_way.run
         _current.set((self, run))
         outcome = Outcome.SUCCEEDED
-        retval = error = reason = call = None
+        retval = error = None
         exception: BaseException | None = None
         try:
             func = job.func if not isinstance(job.func, str) else _refs.resolve(job.func)
-            args = job.args if run.args is None else run.args
-            kwargs = job.kwargs if run.kwargs is None else run.kwargs
-            call = under_way.call = Call(func, args, kwargs, self._clock.now)
-            retval = await under_way.slot.executor.execute(call)
+            retval = await under_way.slot.executor.execute(self._make_call(under_way, func))
         except ExecutorRefusedError as exc:
             await self._end_refused(under_way, str(exc))
             return
@@ -165,26 +210,32 @@ class Runner:
                 self._end_cancelled(under_way)
                 return
             outcome, exception, error = Outcome.FAILED, exc, _describe(exc)
-        finished_run = _closed(run, outcome, self._clock, call, retval=retval, error=error, reason=reason)
+        finished_run = _closed(run, outcome, self._clock, under_way.call, retval=retval, error=error)
         self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
 
     def _cancel(self, under_way: _UnderWay, reason: str) -> None:
         if under_way.reason is None:
             under_way.reason = reason
-            if not under_way.is_entered:  # its task will end without having run a line
-                self._end_cancelled(under_way)
+            if under_way.give_up is not None:
+                self._end_cancelled(under_way, was_entered=under_way.give_up())
+            elif not under_way.is_entered:  # its task will end without having run a line
+                self._end_cancelled(under_way, was_entered=False)
         if under_way.cancel is not None:
             under_way.cancel()
 
-    def _end_cancelled(self, under_way: _UnderWay) -> None:
+    def _end_cancelled(self, under_way: _UnderWay, *, was_entered: bool | None = None) -> None:
         call = under_way.call
-        was_started = call is not None and call.started_at is not None
-        outcome = Outcome.CANCELLED if was_started or not under_way.goes_back else Outcome.PENDING
+        if was_entered is None:
+            was_entered = call is not None and call.started_at is not None
+        outcome = Outcome.CANCELLED if was_entered or not under_way.goes_back else Outcome.PENDING
         run = _closed(under_way.run, outcome, self._clock, call, reason=under_way.reason)
         self._end(under_way, Finished(run, None, under_way.removes_job))
 
     async def _end_refused(self, under_way: _UnderWay, reason: str) -> None:
         """Hand the run back after a pause, so that an executor which goes on refusing does not keep the node busy."""
+        if under_way.reason is not None:  # cancelled before this first step
+            return
+        under_way.is_entered = True
         try:
             await self._clock.wait(Wakeup(), self._clock.now() + REFUSED)
         except anyio.get_cancelled_exc_class():

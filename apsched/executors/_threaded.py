@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,12 +11,13 @@ from apsched import _eventloop
 from apsched._eventloop import EventLoop
 from apsched.exceptions import ExecutorRefusedError
 from apsched.executors._threads import Threads
-from apsched.executors.base import Call, Executor
+from apsched.executors.base import Call, Ending, Executor
 
 
 class ThreadedExecutor(Executor):
     """The part that the executors with threads have in common; each entering makes new ones."""
 
+    can_submit = True
     _threads: Threads | None = None
 
     @property
@@ -35,6 +37,9 @@ class ThreadedExecutor(Executor):
 
     async def execute(self, call: Call) -> Any:
         return await self._open_threads().execute(call)
+
+    def submit(self, call: Call, end: Ending) -> Callable[[], bool]:
+        return self._open_threads().submit(call, end)
 
     def _open_threads(self) -> Threads:
         if self._threads is None:

@@ -15,6 +15,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ import anyio
 from apsched._eventloop import EventLoop, Waiter
 from apsched.exceptions import ExecutorRefusedError
 from apsched.executors._delivery import Delivery
-from apsched.executors.base import Call
+from apsched.executors.base import Call, Ending
 
 LEAVE_TIMEOUT = 5.0  # seconds that leaving waits at most for threads that are about to end
 LEFT = "the executor takes no calls: it was left"
@@ -37,7 +38,7 @@ class Work:
 
     Attributes:
         call: What to call.
-        waiter: Set when the call has ended, after *value* or *error*.
+        end: Called when the call has ended.
         taken: Acquired once: by the thread that enters the call, or by the loop that gives it up before.
         runner: The runner of the thread that has it; set before *taken* is acquired.
         value: What the call returned.
@@ -46,17 +47,27 @@ class Work:
         is_ending: Whether its runner was told to end it.
     """
 
-    __slots__ = ("call", "error", "is_ending", "is_given_up", "runner", "taken", "value", "waiter")
+    __slots__ = ("call", "end", "error", "is_ending", "is_given_up", "runner", "taken", "value")
 
-    def __init__(self, call: Call, waiter: Waiter[None]) -> None:
+    def __init__(self, call: Call, end: Ending) -> None:
         self.call = call
-        self.waiter = waiter
+        self.end = end
         self.taken = threading.Lock()
         self.runner: Runner
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_given_up = False
         self.is_ending = False
+
+    def finish(self) -> None:
+        """Hand over what came of the call, and keep nothing of it: a traceback has frames that have this object."""
+        end, value, error = self.end, self.value, self.error
+        self.end, self.value, self.error = _drop, None, None
+        end(value, error)
+
+
+def _drop(value: object, error: object) -> None:
+    """Be the end of a call that has ended."""
 
 
 class Runner(ABC):
@@ -133,26 +144,40 @@ class Threads:
             ExecutorRefusedError: It was closed, or no thread can be started.
             BaseException: Whatever the call raised.
         """
-        if self.is_closed:
-            raise ExecutorRefusedError(LEFT)
+        waiter: Waiter[tuple[Any, BaseException | None]] = self._loop.waiter()
         call.capture()
-        work = Work(call, self._loop.waiter())
-        if len(self._threads) - self._ending <= len(self._under_way):  # no thread is idle
-            self._start_thread()
-        self._under_way.add(work)
-        self._queue.put(work)
+        give_up = self.submit(call, lambda value, error: waiter.set((value, error)))
         try:
-            await work.waiter.wait()
+            value, error = await waiter.wait()
         except BaseException:
-            self._give_up(work)
+            give_up()
             raise
-        error, work.error = work.error, None  # its traceback has frames that have the work: no circle may stay
+        del waiter, give_up  # no circle may stay: the traceback of an error has this frame
         if error is None:
-            return work.value
+            return value
         try:
             raise error
         finally:
             del error
+
+    def submit(self, call: Call, end: Ending) -> Callable[[], bool]:
+        """
+        Run *call* in a thread and then call *end*, in the thread of the loop.
+
+        Returns:
+            What gives the call up: False says that it was not entered and never will be. *end* is not called then.
+
+        Raises:
+            ExecutorRefusedError: It was closed, or no thread can be started.
+        """
+        if self.is_closed:
+            raise ExecutorRefusedError(LEFT)
+        work = Work(call, end)
+        if len(self._threads) - self._ending <= len(self._under_way):  # no thread is idle
+            self._start_thread()
+        self._under_way.add(work)
+        self._queue.put(work)
+        return partial(self._give_up, work)
 
     async def close(self) -> None:
         """
@@ -215,7 +240,7 @@ class Threads:
             if item.is_given_up:
                 self._forget(item)
             else:
-                item.waiter.set(None)
+                item.finish()
         else:
             item.join()  # it has nothing more to do
             self._threads.discard(item)
@@ -230,13 +255,14 @@ class Threads:
         if len(self._threads) - self._ending > self._limit + min(self._stuck, self._spare):
             self._end_thread()
 
-    def _give_up(self, work: Work) -> None:
-        """Stop waiting for *work*."""
+    def _give_up(self, work: Work) -> bool:
+        """Stop waiting for *work*; return whether it was entered."""
         if work not in self._under_way:  # it has ended meanwhile
-            work.value = work.error = None
-        elif work.taken.acquire(blocking=False):  # it has not begun and never will
+            return True
+        if work.taken.acquire(blocking=False):  # it has not begun and never will
             self._under_way.discard(work)
-        else:
+            return False
+        if not work.is_given_up:
             work.is_given_up = True
             self._stuck += 1
             work.runner.end(work)
@@ -244,11 +270,12 @@ class Threads:
                 logger.debug("gave up %r, which goes on in its thread; such calls: %d", work.call.func, self._stuck)
                 if self._stuck == self._limit + self._spare:
                     logger.warning("all %d threads are held by calls that were given up; others wait", self._stuck)
+        return True
 
     def _refuse(self, work: Work) -> None:
         work.error = ExecutorRefusedError(LEFT)
         self._under_way.discard(work)
-        work.waiter.set(None)
+        work.finish()
 
     def _are_idle_ended(self) -> bool:
         return len(self._threads) <= sum(not work.runner.can_end for work in self._under_way)

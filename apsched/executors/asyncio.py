@@ -34,6 +34,8 @@ class AsyncIOExecutor(ThreadedExecutor):
         ValueError: It is less than 1.
     """
 
+    can_submit = False  # coroutine functions need a task
+
     def __init__(self, max_concurrent: int = 1000) -> None:
         self.capacity = whole_number("max_concurrent", max_concurrent)
 

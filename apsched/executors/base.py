@@ -7,7 +7,11 @@ from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+
+Ending: TypeAlias = Callable[[Any, BaseException | None], None]
+"""(what the callable returned, what it raised or None); called once, in the thread of the event loop."""
 
 
 class Call:
@@ -56,9 +60,11 @@ class Executor(ABC):
     Attributes:
         capacity: How many calls may be under way at a time, at least 1. The scheduler claims no more runs than that,
             and a few to come next.
+        can_submit: Whether `submit` works; it spares a task for each call.
     """
 
     capacity: int
+    can_submit: bool = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,3 +87,19 @@ class Executor(ABC):
             WorkerDiedError: The process that ran it ended.
             BaseException: Whatever the callable raised.
         """
+
+    def submit(self, call: Call, end: Ending) -> Callable[[], bool]:
+        """
+        Run *call* without a task that waits for it; only if `can_submit`.
+
+        Args:
+            call: What to call; its context has been taken.
+            end: Is called when the call has ended, unless it was given up.
+
+        Returns:
+            What gives the call up: False says that it was not entered and never will be.
+
+        Raises:
+            ExecutorRefusedError: The call was not and will not be entered.
+        """
+        raise NotImplementedError(f"{type(self).__name__} executes calls in tasks; use execute")
