@@ -66,6 +66,10 @@ class Work:
         end(value, error)
 
 
+def _settle(waiter: Waiter[tuple[Any, BaseException | None]], value: Any, error: BaseException | None) -> None:
+    waiter.set((value, error))
+
+
 def _drop(value: object, error: object) -> None:
     """Be the end of a call that has ended."""
 
@@ -146,7 +150,7 @@ class Threads:
         """
         waiter: Waiter[tuple[Any, BaseException | None]] = self._loop.waiter()
         call.capture()
-        give_up = self.submit(call, lambda value, error: waiter.set((value, error)))
+        give_up = self.submit(call, partial(_settle, waiter))
         try:
             value, error = await waiter.wait()
         except BaseException:

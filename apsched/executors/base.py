@@ -9,7 +9,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-
 Ending: TypeAlias = Callable[[Any, BaseException | None], None]
 """(what the callable returned, what it raised or None); called once, in the thread of the event loop."""
 
