@@ -77,7 +77,7 @@ class _Lifetime:
         self.failure: BaseException | None = None  # why it cannot
         self.stopping = anyio.Event()
         self.stopped = anyio.Event()
-        self.drain: float | None = None  # seconds that runs under way are waited for at the end; None: no limit
+        self.draining = anyio.CancelScope()  # around the wait for runs under way, at the end
 
 
 class _Part:
@@ -287,8 +287,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     def stop(self) -> None:
         """Ask the scheduler to let its runs end and shut down, and return at once; from jobs and listeners too."""
-        if self._life is None:
-            raise SchedulerNotRunningError
+        self._check_serving()
         self.request_stop()
 
     @property
@@ -305,10 +304,12 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if self._life is None:
             return
-        if wait is not True:
-            self._life.drain = float(wait)
-            if self._life.stopping.is_set() and self._runner is not None:
-                self._runner.cancel_all("the scheduler shut down")
+        if wait is False:
+            self._life.draining.cancel()
+        elif wait is not True:
+            self._life.draining.deadline = min(self._life.draining.deadline, anyio.current_time() + wait)
+        for loop in self._loops.values():
+            loop.pause()  # from now on, and not only when it has noticed that it ends
         self._life.stopping.set()
         if not self._is_started:
             self._life.opening.cancel()
@@ -338,8 +339,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             SchedulerNotRunningError: It is not running.
             SchedulerStateError: It is called from a job and would wait for that job.
         """
-        if self._life is None:
-            raise SchedulerNotRunningError
+        self._check_serving()
         if self.is_inside:
             if wait is not False:
                 raise SchedulerStateError(
@@ -581,7 +581,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 await life.stopping.wait()
                 for loop in self._loops.values():
                     loop.end()
-                with anyio.move_on_after(life.drain):
+                with life.draining:
                     await runner.wait_until_idle()
                 runner.cancel_all("the scheduler shut down")
         finally:
@@ -685,6 +685,10 @@ class AsyncScheduler(JobRegistry, RunHistory):
             async for number in signals:
                 logger.info("stops on %s", signal.Signals(number).name)
                 self.request_stop(wait=self._life is not None and not self._life.stopping.is_set())
+
+    def _check_serving(self) -> None:
+        if self._life is None or self._life.stopped.is_set():
+            raise SchedulerNotRunningError
 
     def _check_running(self) -> None:
         if not self._is_started:
