@@ -68,6 +68,7 @@ class Recorder:
         self._finished: deque[Finished] = deque()
         self._wakeup = Wakeup()
         self._is_closing = False
+        self._is_pausing = False
         self.expected = 0  # runs that were started and whose end has not come here
 
     @property
@@ -79,6 +80,8 @@ class Recorder:
         """Take a finished run."""
         self.expected -= 1
         self._finished.append(finished)
+        if self._is_pausing:
+            self._clock.work_ended()
         self._wakeup.set()
 
     def close(self) -> None:
@@ -108,12 +111,24 @@ class Recorder:
             stored = await self._store.finish([finished.run for finished in batch])
         except Exception:
             logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
-            await backoff.sleep(self._clock)
+            await self._pause(backoff)
             return
         backoff.reset()
         for _ in batch:
             self._finished.popleft()
         self._tell(batch, stored)
+
+    async def _pause(self, backoff: Backoff) -> None:
+        """Wait after a failure; the runs that cannot be stored are no work meanwhile, nor are those that come then."""
+        self._is_pausing = True
+        for _ in self._finished:
+            self._clock.work_ended()
+        try:
+            await backoff.sleep(self._clock)
+        finally:
+            self._is_pausing = False
+            for _ in self._finished:
+                self._clock.work_began()
 
     def _tell(self, batch: Sequence[Finished], stored: Sequence[Run]) -> None:
         kept = set(map(id, stored))
