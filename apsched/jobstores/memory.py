@@ -289,7 +289,8 @@ class MemoryJobStore(JobStore):
         for run in plan.runs:
             key = run.nominal_time.timestamp()
             if key in runs:
-                plan = attrs.evolve(plan, runs=tuple(other for other in plan.runs if other is not run))
+                cancel = () if run.outcome is RUNNING else plan.cancel  # nothing is replaced by a run that is dropped
+                plan = attrs.evolve(plan, runs=tuple(other for other in plan.runs if other is not run), cancel=cancel)
                 continue
             runs[key] = run
             if run.outcome is RUNNING:

@@ -553,6 +553,19 @@ class JobStoreContract:
         assert _outcomes(await _history(store)) == [SUCCEEDED]
         assert (await _get(store, "job")).next_run_time == T0 + timedelta(seconds=10)
 
+    async def test_a_run_that_is_dropped_from_its_plan_replaces_no_other(self, store: JobStore) -> None:
+        await store.add([_job()])
+        await _take(store)
+        await store.update("job", _set(next_run_time=T0, next_nominal_time=T0))
+
+        def plan(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
+            return attrs.evolve(_claim(job, open_runs, now, owner), cancel=tuple(open_runs))
+
+        (made,) = await _take(store, plan=plan)
+
+        assert (made.runs, made.cancel) == ((), ())
+        assert _outcomes(await _history(store)) == [RUNNING]
+
     async def test_a_nominal_time_is_recorded_for_each_job_by_itself(self, store: JobStore) -> None:
         await store.add([_job("a"), _job("b")])
 
