@@ -65,6 +65,36 @@ def check_order(start: Any, end: Any) -> None:
         raise ValueError(f"end_date must not be before start_date ({start}), got {str(end)!r}; give a later one")
 
 
+def check_aware(moment: datetime, subject: str) -> None:
+    """
+    Check that *moment* says its zone.
+
+    Raises:
+        ValueError: It is naive.
+    """
+    if moment.tzinfo is None:
+        raise naive(subject, moment)
+
+
+def naive(subject: str, moment: datetime) -> ValueError:
+    """Return what to raise where *moment* is naive."""
+    return ValueError(f"{subject} must be aware, got {moment!r}; give it a tzinfo")
+
+
+def deciding(previous: datetime | None, now: datetime) -> datetime:
+    """
+    Return which of the two decides about the next fire time.
+
+    Raises:
+        ValueError: It is naive.
+    """
+    if previous is None:
+        check_aware(now, "now")
+        return now
+    check_aware(previous, "previous_fire_time")
+    return previous
+
+
 def check_version(state: Mapping[str, Any], trigger: BaseTrigger) -> None:
     """
     Check that this release can read *state*.

@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from apsched._timezones import UTC, at_wall_time, timezone_text, to_datetime, to_timezone
 from apsched.triggers._dategrid import DateGrid
-from apsched.triggers._settings import VERSION, check_jitter, check_order, check_version, zone_for
+from apsched.triggers._settings import (
+    VERSION,
+    check_aware,
+    check_jitter,
+    check_order,
+    check_version,
+    deciding,
+    zone_for,
+)
 from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 from apsched.triggers.exclusion import Exclusion
 
@@ -101,7 +109,7 @@ class CalendarIntervalTrigger(BaseTrigger):
         self.exclude = Exclusion.of(exclude)
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        grid = self.anchored(previous_fire_time or now)
+        grid = self.anchored(deciding(previous_fire_time, now))
         if self.exclude is not None:
             return self.exclude.next_allowed(grid._next, previous_fire_time, now)
         return grid._next(previous_fire_time, now)
@@ -116,6 +124,8 @@ class CalendarIntervalTrigger(BaseTrigger):
         return None
 
     def get_last_fire_time(self, previous_fire_time: datetime, until: datetime) -> datetime | None:
+        check_aware(previous_fire_time, "previous_fire_time")
+        check_aware(until, "until")
         grid = self.anchored(previous_fire_time)
         if self.exclude is not None:
             return self.exclude.last_allowed(grid._last, previous_fire_time, until)
@@ -169,6 +179,7 @@ class CalendarIntervalTrigger(BaseTrigger):
     def anchored(self, now: datetime) -> CalendarIntervalTrigger:
         if self.start_date is not None:
             return self
+        check_aware(now, "now")
         copy = type(self).from_state(self.__getstate__())
         copy.start_date = now.astimezone(self.timezone).date()
         return copy
@@ -205,9 +216,11 @@ class CalendarIntervalTrigger(BaseTrigger):
         self.jitter = state["jitter"]
         self.exclude = Exclusion.from_state(state["exclude"])
 
+    def __str__(self) -> str:
+        return f"calendarinterval[{', '.join(self._rhythm())}]"
+
     def __repr__(self) -> str:
-        options = [f"{name}={value}" for name in ("years", "months", "weeks", "days") if (value := getattr(self, name))]
-        options.append(f"time='{self._time.isoformat()}'")
+        options = self._rhythm()
         options += [
             f"{name}='{value}'" for name in ("start_date", "end_date") if (value := getattr(self, name)) is not None
         ]
@@ -215,6 +228,10 @@ class CalendarIntervalTrigger(BaseTrigger):
         if self.exclude is not None:
             options.append(f"exclude={self.exclude!r}")
         return f"{type(self).__name__}({', '.join(options)})"
+
+    def _rhythm(self) -> list[str]:
+        lengths = [f"{name}={value}" for name in ("years", "months", "weeks", "days") if (value := getattr(self, name))]
+        return [*lengths, f"time='{self._time.isoformat()}'"]
 
 
 def _count(value: int, name: str) -> int:

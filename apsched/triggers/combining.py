@@ -16,8 +16,10 @@ from apsched._timezones import UTC
 from apsched.triggers._settings import (
     MICROSECOND,
     VERSION,
+    check_aware,
     check_jitter,
     check_version,
+    deciding,
     trigger_from_state,
     trigger_to_state,
 )
@@ -56,7 +58,7 @@ class BaseCombiningTrigger(BaseTrigger):
         self.triggers = triggers
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        whole = self.anchored(previous_fire_time or now)
+        whole = self.anchored(deciding(previous_fire_time, now))
         if self.exclude is not None:
             return self.exclude.next_allowed(whole._next, previous_fire_time, now)
         return whole._next(previous_fire_time, now)
@@ -69,6 +71,8 @@ class BaseCombiningTrigger(BaseTrigger):
         """Return the first fire time at or after *moment*, which is in UTC."""
 
     def get_last_fire_time(self, previous_fire_time: datetime, until: datetime) -> datetime | None:
+        check_aware(previous_fire_time, "previous_fire_time")
+        check_aware(until, "until")
         whole = self.anchored(previous_fire_time)
         if self.exclude is not None:
             return self.exclude.last_allowed(whole._last, previous_fire_time, until)

@@ -6,7 +6,15 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 
 from apsched._timezones import UTC, timezone_text, to_datetime, to_timezone
-from apsched.triggers._settings import VERSION, check_version, moment_from_text, moment_repr, zone_for
+from apsched.triggers._settings import (
+    VERSION,
+    check_aware,
+    check_version,
+    deciding,
+    moment_from_text,
+    moment_repr,
+    zone_for,
+)
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.exclusion import Exclusion
 
@@ -53,20 +61,24 @@ class DateTrigger(BaseTrigger):
             previous_fire_time: None, or a time to be later than.
             now: The answer as long as no time was given and the trigger is not `anchored`.
         """
+        deciding(previous_fire_time, now)
         run_date = self.run_date
         if run_date is None:
+            check_aware(now, "now")
             run_date = now.astimezone(self.timezone)
         if previous_fire_time is not None and previous_fire_time.astimezone(UTC) >= run_date:
             return None
         return None if self.exclude is not None and self.exclude.excludes(run_date) else run_date
 
     def get_last_fire_time(self, previous_fire_time: datetime, until: datetime) -> datetime | None:
+        check_aware(until, "until")
         following = self.get_next_fire_time(previous_fire_time, previous_fire_time)
         return None if following is None or following > until.astimezone(UTC) else following
 
     def anchored(self, now: datetime) -> DateTrigger:
         if self.run_date is not None:
             return self
+        check_aware(now, "now")
         copy = type(self)(now.astimezone(self.timezone), self.timezone, exclude=self.exclude)
         copy._is_given = False
         return copy

@@ -7,16 +7,18 @@ Rule 2: every answer is computed, none is walked to.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, tzinfo
-from math import gcd
+from math import gcd, isnan
 from typing import Any, Final
 
 from apsched._timezones import UTC, timezone_text, to_datetime, to_timezone
 from apsched.triggers._settings import (
     MICROSECOND,
     VERSION,
+    check_aware,
     check_jitter,
     check_order,
     check_version,
+    deciding,
     moment_from_text,
     moment_repr,
     zone_for,
@@ -106,7 +108,7 @@ class IntervalTrigger(BaseTrigger):
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         if self.exclude is not None:
-            grid = self.anchored(previous_fire_time or now)
+            grid = self.anchored(deciding(previous_fire_time, now))
             return self.exclude.next_allowed(grid._next, previous_fire_time, now)
         return self._next(previous_fire_time, now)
 
@@ -114,7 +116,7 @@ class IntervalTrigger(BaseTrigger):
         start, interval = self._start, self.interval
         try:
             if start is None:
-                following = (now if previous is None else previous).astimezone(UTC) + interval
+                following = deciding(previous, now).astimezone(UTC) + interval
             elif previous is None:
                 steps = -((start - now) // interval)  # rounded up: now may be on the grid
                 following = start + interval * steps if steps > 0 else start
@@ -126,6 +128,9 @@ class IntervalTrigger(BaseTrigger):
             return following.astimezone(self.timezone)
         except OverflowError:  # behind the end of the calendar
             return None
+        except TypeError:  # looked at only now: a check at the begin would cost a tenth of the call
+            deciding(previous, now)
+            raise
 
     def get_last_fire_time(self, previous_fire_time: datetime, until: datetime) -> datetime | None:
         if self.exclude is not None:
@@ -134,6 +139,8 @@ class IntervalTrigger(BaseTrigger):
         return self._last(previous_fire_time, until)
 
     def _last(self, previous: datetime, until: datetime) -> datetime | None:
+        check_aware(previous, "previous_fire_time")
+        check_aware(until, "until")
         start = previous.astimezone(UTC) if self._start is None else self._start
         if self._end is not None and self._end < until:
             until = self._end
@@ -151,6 +158,7 @@ class IntervalTrigger(BaseTrigger):
     def anchored(self, now: datetime) -> IntervalTrigger:
         if self._start is not None:
             return self
+        check_aware(now, "now")
         try:
             start = now.astimezone(UTC) + self.interval
         except OverflowError:  # it will never fire, with or without a start
@@ -258,12 +266,17 @@ class IntervalTrigger(BaseTrigger):
 def _interval(weeks: float, days: float, hours: float, minutes: float, seconds: float) -> timedelta:
     try:
         interval = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-    except (TypeError, ValueError, OverflowError) as exc:
-        given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
-        kind = TypeError if isinstance(exc, TypeError) else ValueError
-        raise kind(f"an interval must be made of numbers and at most 999999999 days, got {given!r}; {exc}") from None
+    except (TypeError, ValueError, OverflowError):
+        interval = ZERO
     if interval > ZERO:
         return interval
-    if not (weeks or days or hours or minutes or seconds):
+    given = {"weeks": weeks, "days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+    if not any(given.values()):
         return SECOND
-    raise ValueError(f"an interval must be at least 1 microsecond, got {interval!r}; give more than that")
+    for name, value in given.items():
+        if not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be a number, got {value!r}; pass an int or a float")
+        if isnan(value):
+            raise ValueError(f"{name} must be a number, got {value!r}; pass an int or a float")
+    shown = ", ".join(f"{name}={value!r}" for name, value in given.items() if value)
+    raise ValueError(f"an interval must be from 1 microsecond to 999999999 days long, got {shown}; give such a length")

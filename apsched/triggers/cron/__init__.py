@@ -6,7 +6,15 @@ from datetime import datetime, tzinfo
 from typing import Any, Literal, Self, TypeVar
 
 from apsched._timezones import local_timezone, timezone_text, to_datetime, to_timezone
-from apsched.triggers._settings import MICROSECOND, VERSION, check_jitter, check_order, check_version
+from apsched.triggers._settings import (
+    MICROSECOND,
+    VERSION,
+    check_aware,
+    check_jitter,
+    check_order,
+    check_version,
+    naive,
+)
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.cron.crontab import WeekdayNumbers, read_crontab
 from apsched.triggers.cron.fields import FIELD_NAMES, Field, read_fields
@@ -225,7 +233,13 @@ class CronTrigger(BaseTrigger):
         return self._last_by_fields(previous_fire_time, until)
 
     def _next_by_fields(self, previous: datetime | None, now: datetime) -> datetime | None:
-        after = to_utc(now) - MICROSECOND if previous is None else previous
+        if previous is None:
+            check_aware(now, "now")
+            after = to_utc(now) - MICROSECOND
+        elif previous.tzinfo is None:
+            raise naive("previous_fire_time", previous)
+        else:
+            after = previous
         if self._start is not None and after < self._start:
             after = self._start - MICROSECOND
         found = self._instants.after(after)
@@ -234,6 +248,7 @@ class CronTrigger(BaseTrigger):
         return found
 
     def _last_by_fields(self, previous: datetime, until: datetime) -> datetime | None:
+        check_aware(until, "until")
         return find_last(lambda moment: self._next_by_fields(moment, moment), previous, until)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -106,10 +106,24 @@ def _weekday_bits(part: str) -> int:
     if first > last:
         raise ValueError(
             f"Error validating expression {part!r}: a range of weekdays must not run over the end of the week, "
-            f"which is Sunday; write two ranges, such as 'fri-sun,mon-tue' or '5-7,1-2'"
+            f"which is Sunday; write {_without_wrap(first, last, step, by_name=not str(first_word).isdigit())!r}"
         )
     check_step(step, first, last, part, _WEEKDAY)
     return bits_of(first, last, step or 1)
+
+
+def _without_wrap(first: int, last: int, step: int | None, *, by_name: bool) -> str:
+    """Return what a range over the end of the week wants to say: `sat-sun,mon` for `sat-mon`."""
+    words = _WEEKDAY.names if by_name else tuple("0123456")
+    days = [words[day % 7] for day in range(first, last + 8, step or 1)]
+    if step is not None or len(days) < 3:
+        return ",".join(days)
+    if first == 7:
+        return f"{days[0]}-{days[-1]}"
+    sunday = days.index(words[0])
+    head = f"{days[0]}-{'sun' if by_name else 7}"
+    tail = days[sunday + 1 :]
+    return ",".join([head, *([f"{tail[0]}-{tail[-1]}"] if len(tail) > 1 else tail)])
 
 
 def _names_of(bits: int) -> str:

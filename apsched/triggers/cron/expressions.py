@@ -229,5 +229,9 @@ def _descending(text: str, first: str | None, last: str | None, domain: Domain) 
     low, high = (domain.names[0], domain.names[-1]) if named else (domain.minimum, domain.maximum)
     return ValueError(
         f"Error validating expression {text!r}: the minimum value in a range must not be higher than the maximum; "
-        f"{domain.field} does not run on from {high} to {low}, so write two ranges, {f'{first}-{high},{low}-{last}'!r}"
+        f"{domain.field} does not run on from {high} to {low}, so write {f'{_span(first, high)},{_span(low, last)}'!r}"
     )
+
+
+def _span(first: object, last: object) -> str:
+    return str(first) if str(first) == str(last) else f"{first}-{last}"

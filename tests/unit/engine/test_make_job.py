@@ -242,7 +242,7 @@ def test_what_a_trigger_itself_raises_is_not_covered_up(maker: JobMaker, monkeyp
 
     monkeypatch.setattr("apsched._plugins.find", lambda kind, alias: Picky)
 
-    with pytest.raises(TypeError, match="^not today$"):
+    with pytest.raises(TypeError, match=r"^not today$"):
         make(maker, trigger="picky")
 
 
