@@ -1,8 +1,8 @@
 """Every Python example of the README and of the documentation runs.
 
-An example is a fence marked `python`; it runs in a process of its own and an empty folder. The comment `<!-- no-run -->`
-on the line before the fence leaves it out. `<!-- continues -->` there lets it run after the examples before it on the
-page, back to the last one without that comment.
+An example is a fence marked `python`; it runs in a process of its own and an empty folder. The comment
+`<!-- no-run -->` on the line before the fence leaves it out. `<!-- continues -->` there lets it run after the examples
+before it on the page, back to the last one without that comment.
 """
 
 from __future__ import annotations

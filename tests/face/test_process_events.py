@@ -195,6 +195,34 @@ signal.signal(signal.SIGTERM, handle)
     assert (code, errors) == (3, "")
 
 
+@posix
+def test_ctrl_c_while_a_store_is_being_opened_ends_the_start(start_program: StartProgram) -> None:
+    program = start_program(
+        """
+        import threading
+        import anyio
+        from apsched.jobstores.memory import MemoryJobStore
+        from apsched.schedulers.background import BackgroundScheduler
+
+        class Slow(MemoryJobStore):
+            async def __aenter__(self):
+                print("opens", flush=True)
+                await anyio.sleep(60)
+
+        scheduler = BackgroundScheduler(timezone="UTC", jobstores={"default": Slow()})
+        try:
+            scheduler.start()
+        except KeyboardInterrupt:
+            print("interrupted", scheduler.running, threading.active_count())
+        """
+    )
+    assert program.read_line() == "opens"
+
+    program.send(signal.SIGINT)
+
+    assert program.end() == (0, "interrupted False 1\n", "")
+
+
 # the end of the interpreter
 
 BACKGROUND = """
