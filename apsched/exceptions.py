@@ -8,13 +8,14 @@ ApschedError
 ├── SchedulerStateError                    not now
 │   ├── SchedulerAlreadyRunningError
 │   └── SchedulerNotRunningError
-├── RunLookupError (KeyError)              no run of that id
+├── RunLookupError (KeyError)              no run of that id that could be cancelled
 ├── RunFailedError                         result() of a run that did not succeed
 ├── ExecutorRefusedError                   the executor does not take the call
 ├── WorkerDiedError                        the process that ran a job ended under it
 └── MissingExtraError (ImportError)        pip install apsched[...]
 
-Values of a wrong kind or size raise the built-in TypeError, ValueError and LookupError.
+Values of a wrong kind or size raise the built-in TypeError, ValueError and LookupError. This module is where programs
+import errors from; `apsched` itself does not repeat them.
 """
 
 from __future__ import annotations
@@ -90,14 +91,17 @@ class SchedulerNotRunningError(SchedulerStateError):
 
 class RunLookupError(ApschedError, KeyError):
     """
-    A job store has no run of the given id.
+    No run of the given id can be cancelled here: there is none, it has ended, or another node has it.
 
     Attributes:
         run_id: The id that was asked for.
     """
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"no run has the id {run_id!r}; get_runs() lists the runs that are kept")
+    def __init__(self, run_id: str, reason: str | None = None) -> None:
+        if reason is None:
+            super().__init__(f"no run has the id {run_id!r}; get_runs() lists the runs that are kept")
+        else:
+            super().__init__(f"run {run_id!r} cannot be cancelled: {reason}")
         self.run_id = run_id
 
 
@@ -154,7 +158,7 @@ class AliasLookupError(ApschedError, KeyError):
         alias: The alias that was asked for.
     """
 
-    def __init__(self, kind: str, alias: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, alias: str, known: Iterable[str], advice: str | None = None) -> None:
         listed = ", ".join(sorted(known)) or "none"
-        super().__init__(f"No such {kind}: {alias}; there are: {listed}")
+        super().__init__(f"No such {kind}: {alias}; there are: {listed}" + (f"; {advice}" if advice else ""))
         self.alias = alias

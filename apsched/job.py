@@ -97,24 +97,70 @@ class Job:
         return self.is_pending
 
     def modify(self, **changes: Any) -> Job:
-        """Change any attributes but the id; see `modify_job`. Blocks; from a blocking scheduler's job only."""
+        """
+        Change any attributes but the id, and return this job; see `modify_job`. Blocks.
+
+        Args:
+            **changes: Attributes and their new values.
+
+        Raises:
+            JobLookupError: The job is gone from its store.
+            SchedulerStateError: A blocking scheduler has not given the job out; use the verb of yours.
+            AttributeError: There is no such attribute, or it may not be changed.
+            ValueError: A value is out of range.
+            TypeError: A value is of the wrong type.
+        """
         return self._take(self._verbs("modify_job").modify_job(self.id, self.jobstore, **changes))
 
     def reschedule(self, trigger: Any, **trigger_args: Any) -> Job:
-        """Give it another trigger; see `reschedule_job`. Blocks; from a blocking scheduler's job only."""
+        """
+        Give it another trigger, and return this job; see `reschedule_job`. Blocks.
+
+        Args:
+            trigger: A trigger, or the alias of one, which is made of *trigger_args*.
+            **trigger_args: Arguments of the trigger.
+
+        Raises:
+            JobLookupError: The job is gone from its store.
+            SchedulerStateError: A blocking scheduler has not given the job out; use the verb of yours.
+            LookupError: The alias of the trigger is not known.
+            ValueError: The trigger has no time left, or a value is out of range.
+            TypeError: A value is of the wrong type.
+        """
         return self._take(self._verbs("reschedule_job").reschedule_job(self.id, self.jobstore, trigger, **trigger_args))
 
     def pause(self) -> Job:
-        """Let it not run until it is resumed. Blocks; from a blocking scheduler's job only."""
+        """
+        Let it not run until it is resumed, and return this job. Blocks.
+
+        Raises:
+            JobLookupError: The job is gone from its store.
+            SchedulerStateError: A blocking scheduler has not given the job out; use the verb of yours.
+        """
         return self._take(self._verbs("pause_job").pause_job(self.id, self.jobstore))
 
     def resume(self) -> Job | None:
-        """Let it run again; None if its trigger has nothing left. Blocks; from a blocking scheduler's job only."""
+        """
+        Let it run again. Blocks.
+
+        Returns:
+            This job, or None if its trigger has no time left, in which case it is removed.
+
+        Raises:
+            JobLookupError: The job is gone from its store.
+            SchedulerStateError: A blocking scheduler has not given the job out; use the verb of yours.
+        """
         job = self._verbs("resume_job").resume_job(self.id, self.jobstore)
         return None if job is None else self._take(job)
 
     def remove(self) -> None:
-        """Remove it from its store. Blocks; from a blocking scheduler's job only."""
+        """
+        Remove it from its store. Blocks.
+
+        Raises:
+            JobLookupError: The job is gone from its store.
+            SchedulerStateError: A blocking scheduler has not given the job out; use the verb of yours.
+        """
         self._verbs("remove_job").remove_job(self.id, self.jobstore)
 
     def become_handle_of(self, face: JobFace) -> None:

@@ -19,6 +19,7 @@ from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 
 EXPLAIN_LIMIT = 10_000  # runs that are searched for a nominal time
+EXPLAIN_TIMES = 1000  # next times that are told at most; more would stall the loop
 
 
 @attrs.frozen(eq=False)
@@ -170,13 +171,14 @@ class RunHistory(Parts):
             The run as it was found. When its callable has given way, it is stored as cancelled.
 
         Raises:
-            RunLookupError: There is no such run, or it has ended.
+            RunLookupError: There is no such run, or it has ended, or it is under way on another node; the message says
+                which.
+            SchedulerNotRunningError: The scheduler is not running.
             ValueError: That is not the id of a run.
         """
         job_id, nominal_time = parse_run_id(run_id)
-        where = RunFilter(
-            job_id=job_id, since=nominal_time, until=nominal_time, outcomes=(Outcome.PENDING, Outcome.RUNNING)
-        )
+        here = RunFilter(job_id=job_id, since=nominal_time, until=nominal_time)
+        where = attrs.evolve(here, outcomes=(Outcome.PENDING, Outcome.RUNNING))
         reason = "cancelled by hand"
         for alias in self._aliases(None):
             for run in await self._open_store(alias).runs(where, 1):
@@ -197,6 +199,9 @@ class RunHistory(Parts):
                         return run
                 elif self._runner is not None and self._runner.cancel(run, reason):
                     return run
+        for alias in self._aliases(None):
+            for run in await self._stores[alias].runs(here, 1):
+                raise RunLookupError(run_id, _why_not_cancelled(run))
         raise RunLookupError(run_id)
 
     async def explain(
@@ -209,11 +214,18 @@ class RunHistory(Parts):
             job_id: Its id; it may be gone already.
             when: The nominal time; naive ones are in the scheduler's zone.
             jobstore: Alias of its store; None: all stores.
-            count: How many next times to tell.
+            count: How many next times to tell, 0 to 1,000.
 
         Returns:
             An explanation whose `str()` is sentences for people.
+
+        Raises:
+            AliasLookupError: There is no store of the alias *jobstore*.
+            TypeError: A value is of the wrong type.
+            ValueError: *when* is no time, or *count* is out of range.
         """
+        if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= EXPLAIN_TIMES:
+            raise ValueError(f"count must be a whole number from 0 to {EXPLAIN_TIMES}, got {count!r}")
         moment = _timezones.to_datetime(when, self._maker.timezone, "when")
         found: Job | None = None
         runs: list[Run] = []
@@ -223,6 +235,14 @@ class RunHistory(Parts):
                 history = await self._stores[alias].runs(RunFilter(job_id=job_id, since=moment), EXPLAIN_LIMIT)
                 runs += [run for run in history if (run.first_nominal_time or run.nominal_time) <= moment]
         return explain(found, job_id, moment, runs, count)
+
+
+def _why_not_cancelled(run: Run) -> str:
+    if not run.outcome.is_final:
+        return f"it is under way on node {run.node}; cancel it there"
+    ended = "" if run.finished_at is None else f" at {run.finished_at.isoformat(sep=' ')}"
+    reason = "" if run.reason is None else f" ({run.reason})"
+    return f"it has ended{ended} with the outcome {run.outcome.value!r}{reason}"
 
 
 def _outcomes(value: Outcome | str | Collection[Outcome | str] | None) -> frozenset[Outcome] | None:

@@ -6,7 +6,7 @@ Nothing here waits or reads a clock; everything that is wrong is said at the cal
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from datetime import datetime, tzinfo
 from inspect import Parameter, signature
 from typing import Any
@@ -198,6 +198,35 @@ JOB_OPTIONS: Sequence[str] = tuple(
     if name not in ("self", "now") and parameter.kind is not Parameter.VAR_KEYWORD
 )
 """What `add_job` takes besides the arguments of triggers."""
+
+
+def tell_which(exc: Exception, number: int, jobs: Iterable[object], parameters: object) -> None:
+    """
+    Note on *exc* which of many jobs it is about, or raise what says more.
+
+    Args:
+        exc: What making the job has raised.
+        number: Which one it was, from 1 on.
+        jobs: All of them.
+        parameters: Its parameters.
+
+    Raises:
+        TypeError: They are no mapping, or without a func, or name a job store.
+    """
+    place = f"job {number} of {len(jobs)}" if isinstance(jobs, Sized) else f"job {number}"
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"{place} must be a mapping of the parameters of add_job by name, got {parameters!r}; "
+            "for example {'func': print, 'trigger': 'interval', 'hours': 1}"
+        ) from None
+    if "func" not in parameters:
+        raise TypeError(f"{place} has no func; give it the callable or its reference as 'func'") from None
+    if "jobstore" in parameters:
+        raise TypeError(
+            f"{place} must not name a job store of its own, got {parameters['jobstore']!r}; pass jobstore= for all"
+        ) from None
+    shown = [f"{name}={parameters[name]!r}" for name in ("id", "func", "trigger") if name in parameters]
+    exc.add_note(f"{place}: {', '.join(shown)}")
 
 
 def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | None]:

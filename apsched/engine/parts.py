@@ -84,6 +84,8 @@ class Parts:
         if self._is_started:
             raise AliasLookupError("job store", alias, self._stores)
         if alias not in self._stages:
+            if not isinstance(alias, str):
+                raise TypeError(f"jobstore must be the alias of a job store, a text, got {alias!r}")
             self._stages[alias] = self._make_stage()
         return self._stages[alias]
 

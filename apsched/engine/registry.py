@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TextIO, TypeVar
 
 from apsched._undefined import Undefined, undefined
-from apsched.engine.make_job import Draft, first_times, refuse
+from apsched.engine.make_job import Draft, first_times, refuse, tell_which
 from apsched.engine.parts import Parts
 from apsched.engine.sync import OWNER_TAG, SyncReport, compare
 from apsched.events import (
@@ -21,7 +21,7 @@ from apsched.events import (
     SchedulerEvent,
 )
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError
-from apsched.job import Job, Overlap, check_tags
+from apsched.job import Job, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge
 from apsched.triggers.base import BaseTrigger
 
@@ -130,14 +130,18 @@ class JobRegistry(Parts):
             The jobs as they are kept, in the order of *jobs*.
 
         Raises:
-            Exception: What `add_job` raises, for the first job with which something is wrong.
+            Exception: What `add_job` raises, for the first job with which something is wrong; a note says which.
         """
         now = self._clock.now()
         drafts: dict[str, Draft] = {}
-        for parameters in jobs:
-            draft = self._maker.draft(now, jobstore=jobstore, **parameters)
-            if drafts.setdefault(draft.job.id, draft) is not draft:
-                raise ConflictingIdError(draft.job.id)
+        for number, parameters in enumerate(jobs, 1):
+            try:
+                draft = self._maker.draft(now, jobstore=jobstore, **parameters)
+                if drafts.setdefault(draft.job.id, draft) is not draft:
+                    raise ConflictingIdError(draft.job.id)
+            except Exception as exc:
+                tell_which(exc, number, jobs, parameters)
+                raise
         return await self._add(jobstore, list(drafts.values()))
 
     async def modify_job(self, /, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
@@ -155,12 +159,13 @@ class JobRegistry(Parts):
 
         Raises:
             JobLookupError: There is no such job.
+            AliasLookupError: There is no such store, or no executor of the new alias.
             AttributeError: There is no such attribute, or it may not be changed.
             ValueError: A value is out of range.
             TypeError: A value is of the wrong type.
         """
         if "executor" in changes:
-            self._check_executor(job_id, changes["executor"])
+            self._check_executor(job_id, check_alias(changes["executor"]))
         return await self._update(job_id, jobstore, lambda job: self._maker.change(job, changes))
 
     async def reschedule_job(
@@ -182,8 +187,18 @@ class JobRegistry(Parts):
 
         Raises:
             JobLookupError: There is no such job.
-            ValueError: The trigger has no time left; the job stays as it is.
+            AliasLookupError: There is no such store.
+            LookupError: The alias of the trigger is not known.
+            ValueError: The trigger has no time left, in which case the job stays as it is, or a value is out of range.
+            TypeError: A value is of the wrong type.
         """
+        try:
+            self._aliases(jobstore)
+        except AliasLookupError as exc:
+            if trigger is not None:
+                raise
+            advice = f'pass trigger="{exc.alias}"' if isinstance(jobstore, str) else "pass trigger=..."
+            raise AliasLookupError("job store", exc.alias, self._stores, advice) from None
         now = self._clock.now()
         made = self._maker.trigger(trigger, trigger_args).anchored(now)
 
@@ -201,8 +216,16 @@ class JobRegistry(Parts):
         """
         Let a job not run until it is resumed; runs under way go on.
 
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+
+        Returns:
+            The paused job.
+
         Raises:
             JobLookupError: There is no such job.
+            AliasLookupError: There is no such store.
         """
         return await self._update(job_id, jobstore, lambda job: self._maker.change(job, {"next_run_time": None}))
 
@@ -210,11 +233,16 @@ class JobRegistry(Parts):
         """
         Let a paused job run again, from its trigger's next time on; what fell into the pause does not run.
 
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+
         Returns:
             The job, or None if its trigger has no time left, in which case the job is removed.
 
         Raises:
             JobLookupError: There is no such job.
+            AliasLookupError: There is no such store.
         """
         now = self._clock.now()
 
@@ -233,8 +261,13 @@ class JobRegistry(Parts):
         """
         Remove a job; runs under way go on, pending ones are cancelled, the history stays.
 
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+
         Raises:
             JobLookupError: There is no such job.
+            AliasLookupError: There is no such store.
         """
         for alias in self._aliases(jobstore):
             try:
@@ -250,7 +283,15 @@ class JobRegistry(Parts):
         raise JobLookupError(job_id)
 
     async def remove_all_jobs(self, jobstore: str | None = None) -> None:
-        """Remove all jobs of one store or, without an alias, of all stores."""
+        """
+        Remove all jobs of one store or of all stores, each store in a transaction of its own.
+
+        Args:
+            jobstore: Alias of a store; None: all stores.
+
+        Raises:
+            AliasLookupError: There is no such store.
+        """
         for alias in self._aliases(jobstore):
             await self._store(alias).clear()
             for key in [key for key in self._drafts if key[0] == alias]:
@@ -286,16 +327,16 @@ class JobRegistry(Parts):
 
         Raises:
             ValueError: A job has no id.
-            Exception: What `add_job` raises, for the first job with which something is wrong.
+            Exception: What `add_job` raises, for the first job with which something is wrong; a note says which.
         """
         now = self._clock.now()
         drafts = []
-        for parameters in jobs:
-            if not parameters.get("id"):
-                raise ValueError(f"a declared job must have an id, got {dict(parameters)!r}; give it id=...")
-            tags = {**(parameters.get("tags") or {}), OWNER_TAG: owner}
-            options: dict[str, Any] = {**parameters, "tags": tags, "jobstore": jobstore, "on_conflict": "replace"}
-            drafts.append(self._maker.draft(now, **options))
+        for number, parameters in enumerate(jobs, 1):
+            try:
+                drafts.append(self._maker.draft(now, **_declared(parameters, owner, jobstore)))
+            except Exception as exc:
+                tell_which(exc, number, jobs, parameters)
+                raise
         stored = await self._store(jobstore).select(JobFilter(tags={OWNER_TAG: owner}))
         report = compare(drafts, stored, prune)
         if not dry_run:
@@ -306,7 +347,16 @@ class JobRegistry(Parts):
         return report
 
     async def get_job(self, job_id: str, jobstore: str | None = None) -> Job | None:
-        """Return the job of that id, or None."""
+        """
+        Return the job of that id, or None.
+
+        Args:
+            job_id: Its id.
+            jobstore: Alias of its store; None: whichever has it.
+
+        Raises:
+            AliasLookupError: There is no such store.
+        """
         for alias in self._aliases(jobstore):
             job = await self._store(alias).get(job_id)
             if job is not None:
@@ -329,9 +379,17 @@ class JobRegistry(Parts):
             jobstore: Alias of a store; None: all stores.
             pending: True: only jobs that wait for the scheduler to start; False: only others.
             tags: Only jobs that have all of these tags with these values.
-            limit: At most so many.
+            limit: At most so many, from 1 on; None: all.
             after: The id of a job of the one store *jobstore*: only jobs that come after it.
+
+        Raises:
+            AliasLookupError: There is no such store.
+            JobLookupError: A store that is asked has no job of the id *after*.
+            TypeError: The tags are not texts.
+            ValueError: *limit* is out of range.
         """
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise ValueError(f"limit must be None or a whole number from 1 on, got {limit!r}")
         where = JobFilter(tags=check_tags(tags))
         jobs: list[Job] = []
         if pending is not None and pending is self._is_started:
@@ -348,6 +406,9 @@ class JobRegistry(Parts):
         Args:
             jobstore: Alias of a store; None: all stores.
             out: Where to; None: standard output.
+
+        Raises:
+            AliasLookupError: There is no such store.
         """
         lines = []
         for alias in self._aliases(jobstore):
@@ -372,7 +433,7 @@ class JobRegistry(Parts):
         kept = []
         for draft in drafts:
             job = draft.job
-            self._check_executor(job.id, job.executor)
+            self._check_executor(job.name, job.executor)  # its id may be a random one
             if job.next_run_time is not None or draft.is_timed:
                 kept.append(draft)
             else:
@@ -439,11 +500,19 @@ class JobRegistry(Parts):
             return job
         raise JobLookupError(job_id)
 
-    def _check_executor(self, job_id: str, alias: object) -> None:
+    def _check_executor(self, job: str, alias: str) -> None:
         if self._is_started and alias not in self._slots:
-            raise AliasLookupError(f"executor for job {job_id!r}", str(alias), self._slots.in_use())
+            raise AliasLookupError(f"executor for job {job!r}", alias, self._slots.in_use())
 
 
 def _merge_of(drafts: Sequence[Draft]) -> Merge | None:
     merges = {draft.job.id: draft.merge for draft in drafts if draft.merge is not refuse}
     return (lambda old, new: merges.get(new.id, refuse)(old, new)) if merges else None
+
+
+def _declared(parameters: Mapping[str, Any], owner: str, jobstore: str) -> dict[str, Any]:
+    """Return the parameters of a job that *owner* declares."""
+    if not parameters.get("id"):
+        raise ValueError(f"a declared job must have an id, got {dict(parameters)!r}; give it id=...")
+    tags = {**check_tags(parameters.get("tags")), OWNER_TAG: owner}
+    return {**parameters, "tags": tags, "jobstore": jobstore, "on_conflict": "replace"}
