@@ -122,7 +122,7 @@ def parse_run_id(text: str) -> tuple[str, datetime]:
     """
     job_id, separator, moment = text.rpartition("@")
     try:
-        if not separator or not moment.endswith("Z"):
+        if not job_id or not separator or not moment.endswith("Z"):
             raise ValueError(text)
         return job_id, datetime.fromisoformat(moment)
     except ValueError:

@@ -162,9 +162,9 @@ class StoreLoop:
         if len(plans) >= min(filter(None, free.values()), default=1):
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
-        open_aliases = [alias for alias, slots in self._slots.free(1).items() if slots]
-        self._is_starved = len(open_aliases) < len(free)
-        await self._clock.wait(self._wakeup, self._bound(now, await self._store.next_run_time(open_aliases)))
+        busy = [alias for alias, slots in self._slots.free(1).items() if not slots]
+        self._is_starved = bool(busy)
+        await self._clock.wait(self._wakeup, self._bound(now, await self._store.next_run_time(busy)))
 
     def _bound(self, now: datetime, until: datetime | None) -> datetime | None:
         """Return when to look again: at *until*, but neither at once nor after too long."""
@@ -177,7 +177,7 @@ class StoreLoop:
 
     def _carry_out(self, plan: Plan) -> None:
         for run in plan.cancel:
-            self._runner.cancel(run, f"run {plan.runs[-1].id} replaces it")
+            self._runner.cancel(run, "the next run replaces it")
         if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
             self._queued.add(plan.job.id)
         started = plan.runs

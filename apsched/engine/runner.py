@@ -168,8 +168,8 @@ class Runner:
         call.context.run(_current.set, (self, under_way.run))
         try:
             under_way.give_up = under_way.slot.executor.submit(call, partial(self._end_submitted, under_way))
-        except ExecutorRefusedError as exc:
-            under_way.cancel = self._tasks.start(self._end_refused, under_way, str(exc))
+        except Exception as exc:  # refused; or an executor of somebody else's that is broken
+            self._end_submitted(under_way, None, exc)
 
     def _end_submitted(self, under_way: _UnderWay, value: Any, exception: BaseException | None) -> None:
         if exception is None:

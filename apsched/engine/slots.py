@@ -14,20 +14,21 @@ SMOOTHING = 0.05  # weight of the newest run in the mean duration
 class Slot:
     """How far one executor is in use."""
 
-    __slots__ = ("executor", "in_use", "limit", "mean_duration")
+    __slots__ = ("executor", "in_use", "is_full", "mean_duration")
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.in_use = 0
         self.mean_duration = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
-        self.limit = executor.capacity
+        self.is_full = False  # whether somebody was told that nothing is free
 
     @property
     def free(self) -> int:
         """How many runs may be claimed now, 0 or more."""
         ahead = min(AHEAD_LIMIT, int(self.executor.capacity * AHEAD / (self.mean_duration + 1e-6)))
-        self.limit = self.executor.capacity + ahead
-        return max(0, self.limit - self.in_use)
+        free = max(0, self.executor.capacity + ahead - self.in_use)
+        self.is_full = self.is_full or not free
+        return free
 
 
 class Slots:
@@ -72,5 +73,6 @@ class Slots:
         """Free *slot* after a run of *duration* seconds."""
         slot.in_use -= 1
         slot.mean_duration += SMOOTHING * (duration - slot.mean_duration)
-        if slot.in_use == slot.limit - 1:
+        if slot.is_full:
+            slot.is_full = False
             self._on_freed()

@@ -64,8 +64,8 @@ class RunFilter:
         return (
             (self.job_id is None or run.job_id == self.job_id)
             and (self.outcomes is None or run.outcome in self.outcomes)
-            and (self.since is None or run.nominal_time >= self.since)
-            and (self.until is None or run.nominal_time <= self.until)
+            and (self.since is None or run.nominal_time.timestamp() >= self.since.timestamp())
+            and (self.until is None or run.nominal_time.timestamp() <= self.until.timestamp())
             and (self.node is None or run.node == self.node)
         )
 
@@ -158,12 +158,12 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def next_run_time(self, executors: Collection[str]) -> datetime | None:
+    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
         """
         Return when there will be something for `take_due` to do.
 
         Args:
-            executors: Aliases: only jobs of these count.
+            busy: Aliases of executors whose jobs do not count, since no run of theirs could be claimed.
 
         Returns:
             The earliest `next_run_time`; a time in the past if a pending run could be claimed now; None if there is

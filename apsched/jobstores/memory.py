@@ -117,10 +117,12 @@ class MemoryJobStore(JobStore):
 
     # claims
 
-    async def next_run_time(self, executors: Collection[str]) -> datetime | None:
-        if self._pending and any(self._claimable(alias) for alias in executors):
-            return LONG_AGO
-        tops = [top for alias in self._heaps if alias in executors and (top := self._top(alias)) is not None]
+    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
+        if self._pending:
+            aliases = {job.executor for job, _ in self._pending.values()}
+            if any(self._claimable(alias) for alias in aliases if alias not in busy):
+                return LONG_AGO
+        tops = [top for alias in self._heaps if alias not in busy and (top := self._top(alias)) is not None]
         return min(tops, key=_entry_time)[2].next_run_time if tops else None
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:

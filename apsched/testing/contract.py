@@ -127,7 +127,7 @@ class JobStoreContract:
 
         await store.add([_job(due=T0)], _second)
 
-        assert await store.next_run_time(["default"]) == T0
+        assert await store.next_run_time(busy=[]) == T0
         assert (await _take_one(store)).nominal_time == T0
 
     async def test_an_error_in_merge_adds_and_changes_nothing(self, store: JobStore) -> None:
@@ -160,7 +160,7 @@ class JobStoreContract:
         await store.update("job", _set(name="changed", next_run_time=FAR, next_nominal_time=FAR))
 
         assert (await _get(store, "job")).name == "changed"
-        assert await store.next_run_time(["default"]) == FAR
+        assert await store.next_run_time(busy=[]) == FAR
 
     async def test_an_error_in_change_leaves_the_job_as_it_was(self, store: JobStore) -> None:
         await store.add([_job(name="old")])
@@ -173,7 +173,7 @@ class JobStoreContract:
             await store.update("job", change)
 
         assert (await _get(store, "job")).name == "old"
-        assert await store.next_run_time(["default"]) == T0
+        assert await store.next_run_time(busy=[]) == T0
 
     async def test_a_job_that_is_not_there_cannot_be_changed(self, store: JobStore) -> None:
         with pytest.raises(JobLookupError) as caught:
@@ -187,7 +187,7 @@ class JobStoreContract:
         await store.update("job", _set(next_run_time=None, next_nominal_time=None))
 
         assert (await _get(store, "job")).next_run_time is None
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
         assert await _take(store, FAR) == []
 
     async def test_a_job_that_moved_to_another_executor_is_due_there(self, store: JobStore) -> None:
@@ -195,8 +195,8 @@ class JobStoreContract:
 
         await store.update("job", _set(executor="pool"))
 
-        assert await store.next_run_time(["default"]) is None
-        assert await store.next_run_time(["pool"]) == T0
+        assert await store.next_run_time(busy=["pool"]) is None
+        assert await store.next_run_time(busy=[]) == T0
         assert await _take(store, T0, {"default": 9, "pool": 0}) == []
         assert len(await _take(store, T0, {"default": 0, "pool": 9})) == 1
 
@@ -273,7 +273,7 @@ class JobStoreContract:
 
         assert await store.select(JobFilter()) == []
         assert [(run.job_id, run.outcome) for run in await _history(store)] == [("b", CANCELLED), ("a", SUCCEEDED)]
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
         assert await _take(store, FAR) == []
 
     # finding
@@ -344,39 +344,39 @@ class JobStoreContract:
     # when there is something to do
 
     async def test_an_empty_store_has_nothing_to_come(self, store: JobStore) -> None:
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
 
-    async def test_the_earliest_next_run_time_of_the_executors_counts(self, store: JobStore) -> None:
+    async def test_the_earliest_next_run_time_of_the_executors_that_are_not_busy_counts(self, store: JobStore) -> None:
         await store.add([_job("a", due=T0, executor="pool"), _job("b", due=FAR), _job("c", due=FAR + TICK)])
 
-        assert await store.next_run_time(["default"]) == FAR
-        assert await store.next_run_time(["default", "pool"]) == T0
-        assert await store.next_run_time(["unknown"]) is None
-        assert await store.next_run_time([]) is None
+        assert await store.next_run_time(busy=["pool"]) == FAR
+        assert await store.next_run_time(busy=[]) == T0
+        assert await store.next_run_time(busy=["unknown"]) == T0
+        assert await store.next_run_time(busy=["default", "pool"]) is None
 
     async def test_paused_and_quarantined_jobs_have_nothing_to_come(self, store: JobStore) -> None:
         await store.add([_job("a", due=None), _job("b", quarantine="it cannot run")])
 
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
 
     async def test_a_pending_run_that_may_start_is_something_to_do_now(self, store: JobStore) -> None:
         await store.add([_job(due=FAR)])
         await store.add_run(_run())
 
-        moment = await store.next_run_time(["default"])
+        moment = await store.next_run_time(busy=[])
 
         assert moment is not None
         assert moment <= T0
-        assert await store.next_run_time(["pool"]) is None
+        assert await store.next_run_time(busy=["default"]) is None
 
     async def test_a_pending_run_that_must_wait_is_nothing_to_do(self, store: JobStore) -> None:
         await store.add([_job()])
         run = await _take_one(store)
         await store.add_run(_run(at=T0 + TICK))
 
-        assert await store.next_run_time(["default"]) == T0 + timedelta(seconds=10)
+        assert await store.next_run_time(busy=[]) == T0 + timedelta(seconds=10)
         await store.finish([_ended(run)])
-        assert (await store.next_run_time(["default"]) or FAR) <= T0 + TICK
+        assert (await store.next_run_time(busy=[]) or FAR) <= T0 + TICK
 
     # claiming due jobs
 
@@ -426,7 +426,7 @@ class JobStoreContract:
         await _take(store)
 
         assert await _take(store) == []
-        assert await store.next_run_time(["default"]) == T0 + timedelta(seconds=10)
+        assert await store.next_run_time(busy=[]) == T0 + timedelta(seconds=10)
         (made,) = await _take(store, T0 + timedelta(seconds=10))
         assert made.runs[0].nominal_time == T0 + timedelta(seconds=10)
 
@@ -448,7 +448,7 @@ class JobStoreContract:
         await store.add_run(_run("a", at=T0 - TICK))
 
         assert [plan.job.id for plan in await _take(store, T0, {"full": 0, "open": 9})] == ["b"]
-        assert await store.next_run_time(["full"]) is not None
+        assert await store.next_run_time(busy=[]) is not None
         assert await _take(store, T0, {"full": 0}) == []
 
     async def test_a_job_of_an_unknown_executor_is_quarantined_and_kept(self, store: JobStore) -> None:
@@ -473,9 +473,9 @@ class JobStoreContract:
         await _take(store, T0, {"default": 1}, _quarantine)
 
         assert await _take(store, FAR) == []
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
         await store.update("job", _set(quarantine=None))
-        assert await store.next_run_time(["default"]) == T0
+        assert await store.next_run_time(busy=[]) == T0
         assert len(await _take(store)) == 1
 
     async def test_plans_are_told_of_the_open_runs_of_the_job(self, store: JobStore) -> None:
@@ -531,7 +531,7 @@ class JobStoreContract:
 
         assert (made.job.id, made.runs[0].id, made.runs[0].epoch) == ("job", run.id, 2)
         assert len(await store.finish([_ended(made.runs[0])])) == 1
-        assert await store.next_run_time(["default"]) is None
+        assert await store.next_run_time(busy=[]) is None
 
     async def test_the_id_of_a_finished_job_is_free(self, store: JobStore) -> None:
         await store.add([_job()])

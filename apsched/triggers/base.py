@@ -8,7 +8,7 @@ Rule 2: fire times of one trigger, in the order in which they come, strictly inc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 STEP_LIMIT = 1000  # fire times that the default implementations below walk through before they give up
@@ -62,7 +62,7 @@ class BaseTrigger(ABC):
         last = None
         for _ in range(STEP_LIMIT):
             following = self.get_next_fire_time(previous_fire_time, until)
-            if following is None or following > until:
+            if following is None or following.astimezone(UTC) > until.astimezone(UTC):
                 break
             last = previous_fire_time = following
         return last
@@ -80,9 +80,10 @@ class BaseTrigger(ABC):
             At least 1; None if there are more than *limit*.
         """
         count = 1
-        while first < last:
+        last = last.astimezone(UTC)  # within one zone `<` compares what clocks show, which go back at the end of DST
+        while first.astimezone(UTC) < last:
             following = self.get_next_fire_time(first, last)
-            if following is None or following > last:
+            if following is None or following.astimezone(UTC) > last:
                 break
             first = following
             count += 1
