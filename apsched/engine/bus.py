@@ -96,7 +96,6 @@ class Bus:
         """Queue *event* for delivery."""
         if self._wanted & event.code:
             self._events.append(event)
-            self._clock.work_began()
             self._wakeup.set()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -125,12 +124,7 @@ class Bus:
         self._wakeup.set()
 
     async def _deliver_next(self) -> None:
-        batch = [self._events.popleft() for _ in range(len(self._events))]
-        try:
-            await self._deliver(batch)
-        finally:
-            for _ in batch:
-                self._clock.work_ended()
+        await self._deliver([self._events.popleft() for _ in range(len(self._events))])
 
     async def _deliver(self, events: Sequence[SchedulerEvent]) -> None:
         plain: list[_Delivery] = []
