@@ -164,7 +164,8 @@ class VirtualClock(Clock):
 
     @property
     def _is_idle(self) -> bool:
-        return not self._at_work and all(sleeper.is_asleep for sleeper in self._sleepers)
+        at_work = self._at_work > 0  # less than 0: a run was given up while its thread was parked
+        return not at_work and all(sleeper.is_asleep for sleeper in self._sleepers)
 
     def _next_deadline(self) -> timedelta | None:
         return min((sleeper.deadline for sleeper in self._sleepers if sleeper.deadline is not None), default=None)

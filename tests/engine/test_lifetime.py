@@ -267,7 +267,7 @@ async def test_an_unknown_executor_of_a_staged_job_fails_the_start(clock: Virtua
     scheduler = AsyncScheduler(clock=clock)
     await scheduler.add_job(os.getpid, "interval", hours=1, id="job", executor="nowhere")
 
-    with pytest.raises(AliasLookupError, match="executor for job 'job': nowhere; there are: asyncio, default"):
+    with pytest.raises(AliasLookupError, match="nowhere; there are: asyncio, default"):
         await scheduler.__aenter__()
 
     assert not scheduler.running

@@ -1,0 +1,97 @@
+"""`current_run`, inside of a job."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from apsched.async_scheduler import AsyncScheduler
+from apsched.engine.runner import current_run
+from apsched.exceptions import SchedulerStateError
+from apsched.run import Outcome
+from apsched.testing.clock import VirtualClock
+
+number: ContextVar[int] = ContextVar("number", default=0)
+
+
+async def test_a_coroutine_function_knows_its_run(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
+    async def work() -> None:
+        run = current_run()
+        notes.append((run.job_id, run.nominal_time, run.outcome, run.epoch, run.idempotency_key))
+
+    job = await scheduler.add_job(work, "interval", seconds=10, id="job")
+    nominal = job.next_run_time
+    await clock.advance(10)
+
+    assert notes == [("job", nominal, Outcome.RUNNING, 1, "job@2026-01-01T00:00:10Z")]
+
+
+async def test_a_function_in_a_thread_knows_its_run(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
+    await scheduler.add_job(lambda: notes.append(current_run().job_id), id="job")
+
+    await clock.advance()
+
+    assert notes == ["job"]
+
+
+async def test_runs_side_by_side_know_each_its_own(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
+    async def work() -> None:
+        before = current_run()
+        await clock.sleep(5)
+        notes.append((before is current_run(), current_run().job_id))
+
+    for name in "abc":
+        await scheduler.add_job(work, id=name)
+
+    await clock.advance(10)
+
+    assert sorted(notes) == [(True, "a"), (True, "b"), (True, "c")]
+
+
+async def test_tasks_and_threads_of_a_job_know_its_run(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    async def note() -> None:
+        notes.append(current_run().job_id)
+
+    async def work() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(note)
+        notes.append(await anyio.to_thread.run_sync(lambda: current_run().job_id))
+
+    await scheduler.add_job(work, id="job")
+
+    await clock.advance()
+
+    assert notes == ["job", "job"]
+
+
+async def test_outside_of_a_run_there_is_none(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
+    await scheduler.add_job(int)
+    await clock.advance()
+
+    with pytest.raises(SchedulerStateError, match="outside of a run"):
+        current_run()
+
+
+async def test_what_one_run_sets_in_its_context_no_other_sees(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    async def count() -> None:
+        number.set(number.get() + 1)
+        notes.append(number.get())
+
+    def count_in_thread() -> None:
+        number.set(number.get() + 1)
+        notes.append(number.get())
+
+    await scheduler.add_job(count, "interval", seconds=10)
+    await scheduler.add_job(count_in_thread, "interval", seconds=10)
+
+    await clock.advance(30)
+
+    assert notes == [1] * 6
