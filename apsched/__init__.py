@@ -1,9 +1,29 @@
-"""Run callables at the times that you say, whatever happens to the process, the machine or the clock."""
+"""Run callables at the times that you say, whatever happens to the process, the machine or the clock.
+
+Errors are in `apsched.exceptions`, event codes and classes in `apsched.events`, schedulers for programs that are not
+asynchronous in `apsched.schedulers`.
+"""
 
 from apsched.async_scheduler import AsyncScheduler
+from apsched.engine.explain import Explanation
+from apsched.engine.health import ExecutorHealth, Health, StoreHealth
 from apsched.engine.history import RunHandle
 from apsched.engine.runner import current_run
+from apsched.engine.sync import SyncReport
 from apsched.job import Job, JobDefaults
 from apsched.run import Outcome, Run
 
-__all__ = ["AsyncScheduler", "Job", "JobDefaults", "Outcome", "Run", "RunHandle", "current_run"]
+__all__ = [
+    "AsyncScheduler",
+    "ExecutorHealth",
+    "Explanation",
+    "Health",
+    "Job",
+    "JobDefaults",
+    "Outcome",
+    "Run",
+    "RunHandle",
+    "StoreHealth",
+    "SyncReport",
+    "current_run",
+]

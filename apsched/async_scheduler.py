@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import secrets
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -60,12 +61,40 @@ from apsched.notifiers.local import LocalNotifier
 logger = logging.getLogger("apsched.scheduler")
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 MAX_IDLE = 5.0  # seconds
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
 STATE_PAUSED = 2
+
+
+def keywords_only(method: Callable[P, None]) -> Callable[P, None]:
+    """
+    Let *method* say what to do where it gets a dictionary, as in APScheduler 3, or a keyword that it does not know.
+
+    Its parameters, types and help stay; it must take keywords only.
+    """
+
+    @functools.wraps(method)
+    def call(*args: P.args, **options: P.kwargs) -> None:
+        self, *others = args
+        subject = type(self).__name__ if method.__name__ == "__init__" else method.__name__
+        if others:
+            raise TypeError(
+                f"{subject} takes keywords only, got {others[0]!r}; the dictionaries of APScheduler 3 come in a later "
+                "release: use jobstores=, executors=, job_defaults=, timezone="
+            )
+        try:
+            method(*args, **options)
+        except TypeError:
+            error = _plugins.misuse(subject, functools.partial(method, *args), options)
+            if error is None:
+                raise
+            raise error from None
+
+    return call
 
 
 class _Lifetime:
@@ -123,6 +152,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         timezone: Its zone.
     """
 
+    @keywords_only
     def __init__(
         self,
         *,
@@ -188,6 +218,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """Whether it claims nothing until `resume`."""
         return self._is_paused
 
+    @keywords_only
     def configure(
         self,
         *,
@@ -333,12 +364,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
         back to its store.
 
         Args:
-            wait: True: wait for runs under way, however long; a number: so many seconds; False: not at all.
+            wait: True: wait for runs under way, however long; a number: so many seconds, from 0 on; False: not at all.
 
         Raises:
             SchedulerNotRunningError: It is not running.
             SchedulerStateError: It is called from a job and would wait for that job.
+            TypeError: *wait* is neither a truth value nor a number.
+            ValueError: *wait* is negative or not a number (nan).
         """
+        _check_wait(wait)
         self._check_serving()
         if self.is_inside:
             if wait is not False:
@@ -488,6 +522,9 @@ class AsyncScheduler(JobRegistry, RunHistory):
         Args:
             callback: A coroutine function, which is awaited, or a plain one, which must not block.
             mask: A sum of `EVENT_` constants.
+
+        Raises:
+            TypeError: *callback* cannot be called, or *mask* is no whole number.
         """
         self._bus.subscribe(callback, mask)
 
@@ -702,6 +739,13 @@ def _only(exc: BaseException) -> BaseException:
     return exc
 
 
+def _check_wait(wait: object) -> None:
+    if not isinstance(wait, (int, float)):
+        raise TypeError(f"wait must be True, False or seconds from 0 on, got {wait!r}")
+    if not wait >= 0:
+        raise ValueError(f"wait must be True, False or seconds from 0 on, got {wait!r}")
+
+
 def _part(kind: str, base: type[Any], value: object, options: Mapping[str, Any] | None = None) -> Any:
     """Return the store or executor that *value* is, names or describes."""
     if isinstance(value, base):
@@ -712,7 +756,15 @@ def _part(kind: str, base: type[Any], value: object, options: Mapping[str, Any] 
         options = {**value, **(options or {})}
         value = options.pop("type", None)
     if isinstance(value, str):
-        return _plugins.find(kind, value)(**(options or {}))
+        make, options = _plugins.find(kind, value), options or {}
+        try:
+            return make(**options)
+        except TypeError:
+            error = _plugins.misuse(f"{_plugins.NOUNS[kind]} {value!r}", make, options)
+            if error is None:
+                raise
+            raise error from None
+    noun = "an executor" if kind == "executor" else "a job store"
     raise TypeError(
-        f"a {kind} must be an instance, the alias of a plugin, or a mapping with that under 'type', got {value!r}"
+        f"{noun} must be an instance, the alias of a plugin, or a mapping with that under 'type', got {value!r}"
     )

@@ -1,4 +1,30 @@
-"""Say what listeners are told: the event codes and classes of APScheduler 3, and what goes beyond them (layer 4)."""
+"""Say what listeners are told: the event codes and classes of APScheduler 3, and what goes beyond them (layer 4).
+
+* `EVENT_SCHEDULER_STARTED`, also `EVENT_SCHEDULER_START` (`SchedulerEvent`): the scheduler has started
+* `EVENT_SCHEDULER_SHUTDOWN` (`SchedulerEvent`): it has shut down
+* `EVENT_SCHEDULER_PAUSED` (`SchedulerEvent`): it claims nothing until it is resumed
+* `EVENT_SCHEDULER_RESUMED` (`SchedulerEvent`): it claims again
+* `EVENT_EXECUTOR_ADDED` (`SchedulerEvent`): an executor was added; `alias`
+* `EVENT_EXECUTOR_REMOVED` (`SchedulerEvent`): an executor was removed; `alias`
+* `EVENT_JOBSTORE_ADDED` (`SchedulerEvent`): a store was added; `alias`
+* `EVENT_JOBSTORE_REMOVED` (`SchedulerEvent`): a store was removed; `alias`
+* `EVENT_ALL_JOBS_REMOVED` (`SchedulerEvent`): all jobs of a store, or of all, were removed; `alias`
+* `EVENT_JOB_ADDED` (`JobEvent`): a job is in its store
+* `EVENT_JOB_REMOVED` (`JobEvent`): a job was removed, or its trigger is finished
+* `EVENT_JOB_MODIFIED` (`JobEvent`): a job was changed, paused, resumed or rescheduled
+* `EVENT_JOB_EXECUTED` (`JobExecutionEvent`): a run succeeded; `retval`
+* `EVENT_JOB_ERROR` (`JobExecutionEvent`): a run failed; `exception`, `traceback`
+* `EVENT_JOB_MISSED` (`JobExecutionEvent`): a run was too late
+* `EVENT_JOB_SUBMITTED` (`JobSubmissionEvent`): runs were given to their executor
+* `EVENT_JOB_MAX_INSTANCES` (`JobSubmissionEvent`): a run was skipped for another one
+* `EVENT_JOB_COALESCED` (`JobExecutionEvent`): nominal times stand behind a later one
+* `EVENT_JOB_CANCELLED` (`JobExecutionEvent`): a run was cancelled
+* `EVENT_JOB_QUARANTINED` (`JobEvent`): no run can be made of a job; `detail`
+* `EVENT_CLOCK_JUMPED` (`SchedulerEvent`): the wall clock was moved by more than two seconds; `detail`
+* `EVENT_JOBSTORE_FAILED` (`SchedulerEvent`): a store cannot be used; `alias`, `detail`
+* `EVENT_JOBSTORE_RECOVERED` (`SchedulerEvent`): it can be used again; `alias`
+* `EVENT_ALL`: all of these
+"""
 
 from __future__ import annotations
 

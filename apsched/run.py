@@ -15,18 +15,32 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Outcome(enum.StrEnum):
-    """What became of a nominal time."""
+    """
+    What became of a nominal time; a text, the name in lower case.
 
-    PENDING = "pending"  # waits for a slot, or for another run of the job to end
+    Attributes:
+        PENDING: It waits for a slot, or for another run of the job to end.
+        RUNNING: It is under way.
+        SUCCEEDED: The callable returned.
+        FAILED: The callable raised.
+        TIMED_OUT: It took longer than it may.
+        CANCELLED: It was cancelled: by hand, by a later run, by a shutdown.
+        MISSED: It was later than the job's `misfire_grace_time` allows.
+        SKIPPED: Another run of the job was under way.
+        COALESCED: It stood behind a later nominal time, which ran for both.
+        ABANDONED: Its node died.
+    """
+
+    PENDING = "pending"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
-    MISSED = "missed"  # later than the job's misfire_grace_time allows
-    SKIPPED = "skipped"  # another run of the job was under way
-    COALESCED = "coalesced"  # stood behind a later nominal time, which ran for both
-    ABANDONED = "abandoned"  # its node died
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    COALESCED = "coalesced"
+    ABANDONED = "abandoned"
 
     @property
     def is_final(self) -> bool:

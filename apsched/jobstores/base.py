@@ -10,8 +10,20 @@ from typing import Self, TypeAlias
 
 import attrs
 
+from apsched.exceptions import ConflictingIdError, JobLookupError, TransientJobError
 from apsched.job import NO_KWARGS, Job
 from apsched.run import Outcome, Plan, Planner, Run
+
+__all__ = [  # the errors are here too, as in APScheduler 3
+    "Change",
+    "ConflictingIdError",
+    "JobFilter",
+    "JobLookupError",
+    "JobStore",
+    "Merge",
+    "RunFilter",
+    "TransientJobError",
+]
 
 Merge: TypeAlias = Callable[[Job, Job], Job]
 """(job in the store, job to add) -> job to keep; pure."""

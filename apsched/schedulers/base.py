@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import atexit
 import functools
+import inspect
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import tzinfo
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from apsched._portal import Portal
-from apsched.async_scheduler import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED, AsyncScheduler
+from apsched.async_scheduler import (
+    MAX_IDLE,
+    STATE_PAUSED,
+    STATE_RUNNING,
+    STATE_STOPPED,
+    AsyncScheduler,
+    keywords_only,
+)
+from apsched.clock import Clock
 from apsched.engine.history import RunHandle
 from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerStateError
-from apsched.job import Job
+from apsched.executors.base import Executor
+from apsched.job import Job, JobDefaults
+from apsched.jobstores.base import JobStore
+from apsched.notifiers.base import Notifier
 from apsched.run import Run
 
 __all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
@@ -97,6 +109,9 @@ def handing_out(
     def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> BlockingRunHandle:
         return BlockingRunHandle(self._portal.call(method, self._core, *args, **kwargs), self._portal)
 
+    call.__annotations__ = {**method.__annotations__, "return": BlockingRunHandle}
+    call.__doc__ = (method.__doc__ or "").replace("await handle.result()", "handle.result()")
+    vars(call)["__signature__"] = inspect.signature(method).replace(return_annotation=BlockingRunHandle)
     return call
 
 
@@ -118,16 +133,54 @@ class BaseScheduler:
 
     Its verbs block until they are carried out and may be called from any thread, from jobs and from listeners. Plain
     listeners are called in a thread of their own.
-
-    Args:
-        **options: Those of `AsyncScheduler`, and *daemon*: whether the interpreter may end while the scheduler runs
-            (the default).
     """
 
-    def __init__(self, *, daemon: bool = True, **options: Any) -> None:
+    @keywords_only
+    def __init__(
+        self,
+        *,
+        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        job_defaults: JobDefaults | Mapping[str, Any] | None = None,
+        timezone: tzinfo | str | None = None,
+        notifier: Notifier | None = None,
+        clock: Clock | None = None,
+        max_idle: float = MAX_IDLE,
+        daemon: bool = True,
+    ) -> None:
+        """
+        Make a scheduler that has not started.
+
+        Args:
+            jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type` beside its arguments.
+                `default` is a memory store unless it is given.
+            executors: Alias -> executor, in the same forms. Unless they are given, `default` runs plain functions in 10
+                threads and sends coroutine functions to `asyncio`, which awaits them in the scheduler's own event loop.
+            job_defaults: Options of jobs that do not name their own: see `JobDefaults`.
+            timezone: Zone of triggers and naive times that do not name their own: a name or a `tzinfo`; None: that of
+                this machine.
+            notifier: How other nodes are told of changes.
+            clock: Where time comes from.
+            max_idle: How many seconds pass between two looks at a store at most, more than 0.
+            daemon: Whether the interpreter may end while the scheduler runs.
+
+        Raises:
+            LookupError: An alias is not known.
+            TypeError: A value is of the wrong type, or there is no such parameter.
+            ValueError: A value is out of range.
+        """
         self._daemon = daemon
         self._portal = Portal("apsched")
-        self._core = AsyncScheduler(listeners_in_thread=True, **options)
+        self._core = AsyncScheduler(
+            jobstores=jobstores,
+            executors=executors,
+            job_defaults=job_defaults,
+            timezone=timezone,
+            notifier=notifier,
+            clock=clock,
+            max_idle=max_idle,
+            listeners_in_thread=True,
+        )
         self._starting = threading.Lock()
 
     add_job = plain(AsyncScheduler.add_job)
@@ -219,11 +272,13 @@ class BaseScheduler:
         Called from a job or a listener with `wait=False`, it returns at once and the scheduler ends by itself.
 
         Args:
-            wait: True: wait for runs under way, however long; a number: so many seconds; False: not at all.
+            wait: True: wait for runs under way, however long; a number: so many seconds, from 0 on; False: not at all.
 
         Raises:
             SchedulerNotRunningError: It is not running.
             SchedulerStateError: It is called from a job or a listener and would wait for that.
+            TypeError: *wait* is neither a truth value nor a number.
+            ValueError: *wait* is negative or not a number (nan).
         """
         is_inside = self._core.is_inside
         self._portal.call(self._core.shutdown, wait)

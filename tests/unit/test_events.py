@@ -89,3 +89,8 @@ def test_events_are_of_the_classes_of_apscheduler_3() -> None:
     assert issubclass(JobExecutionEvent, JobEvent)
     assert issubclass(JobSubmissionEvent, JobEvent)
     assert issubclass(JobEvent, SchedulerEvent)
+
+
+def test_help_names_every_constant() -> None:
+    assert events.__doc__ is not None
+    assert all(f"`{name}`" in events.__doc__ for name in (*codes(), "EVENT_ALL"))

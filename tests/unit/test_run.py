@@ -81,3 +81,9 @@ def test_only_pending_and_running_are_not_final() -> None:
 def test_outcomes_are_their_words() -> None:
     assert Outcome("succeeded") is Outcome.SUCCEEDED
     assert f"{Outcome.TIMED_OUT}" == "timed_out"
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_help_says_what_an_outcome_means(outcome: Outcome) -> None:
+    assert Outcome.__doc__ is not None
+    assert f"        {outcome.name}: " in Outcome.__doc__

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apsched import AsyncScheduler
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.triggers.interval import IntervalTrigger
@@ -135,3 +136,50 @@ def test_a_run_that_was_cancelled_is_said_to_have_been(running: BackgroundSchedu
 
     with pytest.raises(RunLookupError, match=r"with the outcome 'cancelled' \(cancelled by hand\)$"):
         running.cancel_run(handle.run_id)
+
+
+MAKING: Mapping[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "dictionary": (lambda: BackgroundScheduler({"apscheduler.timezone": "UTC"}), TypeError, "BackgroundScheduler takes keywords only, got {'apscheduler.timezone': 'UTC'}; the dictionaries of APScheduler 3 come in a later release: use jobstores=, executors=, job_defaults=, timezone="),  # type: ignore[call-arg]  # that is the point
+    "dictionary for the async one": (lambda: AsyncScheduler({}), TypeError, "AsyncScheduler takes keywords only, got {}; the dictionaries of APScheduler 3 come in a later release: use jobstores=, executors=, job_defaults=, timezone="),  # type: ignore[call-arg]  # that is the point
+    "dictionary to configure": (lambda: BackgroundScheduler().configure({}), TypeError, "configure takes keywords only, got {}; the dictionaries of APScheduler 3 come in a later release: use jobstores=, executors=, job_defaults=, timezone="),  # type: ignore[call-arg]  # that is the point
+    "misspelt keyword": (lambda: BackgroundScheduler(job_default={}), TypeError, "BackgroundScheduler has no argument 'job_default'; did you mean 'job_defaults'? there are: jobstores, executors, job_defaults, timezone, notifier, clock, max_idle, daemon"),  # type: ignore[call-arg]  # that is the point
+    "prefix": (lambda: BackgroundScheduler().configure(prefix="a."), TypeError, "configure has no argument 'prefix'; there are: jobstores, executors, job_defaults, timezone"),  # type: ignore[call-arg]  # that is the point
+    "value of a wrong type": (lambda: BackgroundScheduler(timezone=3), TypeError, "timezone must be a time zone name such as 'Europe/Helsinki' or a tzinfo, got 3; pass one of these"),  # type: ignore[arg-type]  # that is the point
+    "executor of a wrong type": (lambda: BackgroundScheduler(executors={"a": 3}), TypeError, "an executor must be an instance, the alias of a plugin, or a mapping with that under 'type', got 3"),  # type: ignore[dict-item]  # that is the point
+    "store of a wrong type": (lambda: BackgroundScheduler(jobstores={"a": 3}), TypeError, "a job store must be an instance, the alias of a plugin, or a mapping with that under 'type', got 3"),  # type: ignore[dict-item]  # that is the point
+    "unknown store": (lambda: BackgroundScheduler(jobstores={"a": "memry"}), LookupError, "no job store has the alias 'memry'; there are: memory; did you mean 'memory'?"),
+    "misspelt argument of an executor": (lambda: BackgroundScheduler(executors={"a": {"type": "threadpool", "max_worker": 3}}), TypeError, "executor 'threadpool' has no argument 'max_worker'; did you mean 'max_workers'? there are: max_workers, pool_kwargs"),
+    "wrong argument of an executor": (lambda: BackgroundScheduler(executors={"a": {"type": "threadpool", "max_workers": "x"}}), TypeError, "max_workers must be a whole number from 1 on, got 'x'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "error", "message"), MAKING.values(), ids=MAKING)
+def test_what_is_wrong_with_the_parts_of_a_scheduler_is_said_in_one_sentence(
+    make: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        make()
+
+    assert str(caught.value) == message
+
+
+PATIENCE = [("no", TypeError), (None, TypeError), (-1, ValueError), (float("nan"), ValueError)]
+
+
+@pytest.mark.parametrize(("wait", "error"), PATIENCE)
+def test_a_shutdown_waits_for_seconds_or_not(running: BackgroundScheduler, wait: Any, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        running.shutdown(wait)
+
+    assert str(caught.value) == f"wait must be True, False or seconds from 0 on, got {wait!r}"
+    assert running.running
+
+
+@pytest.mark.parametrize(("wait", "error"), PATIENCE)
+async def test_a_shutdown_of_the_async_scheduler_does_too(wait: Any, error: type[Exception]) -> None:
+    async with AsyncScheduler(timezone="UTC") as scheduler:
+        with pytest.raises(error) as caught:
+            await scheduler.shutdown(wait)
+
+        assert str(caught.value) == f"wait must be True, False or seconds from 0 on, got {wait!r}"
+        assert scheduler.running
