@@ -78,10 +78,10 @@ class Parts:
         return self._runner is not None
 
     def _store(self, alias: str) -> JobStore:
-        """Return the store of that alias if it is open, or its stage."""
-        if alias in self._loops:
-            return self._stores[alias]
+        """Return the store of that alias if the scheduler has started, or its stage."""
         if self._is_started:
+            if alias in self._loops:
+                return self._stores[alias]
             raise AliasLookupError("job store", alias, self._stores)
         if alias not in self._stages:
             if not isinstance(alias, str):

@@ -278,6 +278,14 @@ class CronTrigger(BaseTrigger):
         settings["exclude"] = Exclusion.from_state(settings["exclude"])
         CronTrigger.__init__(self, **state["fields"], **settings)
 
+    def is_same_schedule(self, other: BaseTrigger) -> bool:
+        if type(other) is not type(self):
+            return False
+        mine, theirs = (
+            {**trigger.__getstate__(), "fields": [str(field) for field in trigger.fields]} for trigger in (self, other)
+        )
+        return mine == theirs  # defaults that are spelled out change nothing
+
     def __str__(self) -> str:
         return f"cron[{', '.join(self._given_fields())}]"
 

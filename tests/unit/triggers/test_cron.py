@@ -574,3 +574,12 @@ def test_fire_times_always_increase_in_utc() -> None:
     moments = [datetime.fromisoformat(text).astimezone(UTC) for text in fire_times(trigger, "2024-03-30", 3000)]
 
     assert all(before < after for before, after in pairwise(moments))
+
+
+def test_defaults_that_are_spelled_out_leave_the_schedule_the_same() -> None:
+    brief = CronTrigger(day=1, minute=20, timezone="UTC")
+    full = CronTrigger(month="*", day="1", hour="*", minute="20", second=0, timezone="UTC")
+
+    assert brief.is_same_schedule(full)
+    assert not brief.is_same_schedule(CronTrigger(day=1, minute=21, timezone="UTC"))
+    assert not brief.is_same_schedule(CronTrigger(day=1, minute=20, timezone="Europe/Berlin"))
