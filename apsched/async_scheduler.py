@@ -58,7 +58,7 @@ from apsched.jobstores.memory import MemoryJobStore
 from apsched.notifiers.base import Notifier
 from apsched.notifiers.local import LocalNotifier
 
-logger = logging.getLogger("apsched.scheduler")
+logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -184,7 +184,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._listening: anyio.CancelScope
         self._part_tasks: TaskGroup
         self._life: _Lifetime | None = None
-        self.node = ""
+        self.node: str = ""
         self._executors: dict[str, Executor] = {
             COROUTINE_EXECUTOR: AsyncIOExecutor(),
             DEFAULT_EXECUTOR: ThreadPoolExecutor(),

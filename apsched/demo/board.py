@@ -81,7 +81,7 @@ class Board:
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self.lines = {job.id: Line(job) for job in jobs}
+        self.lines: dict[str, Line] = {job.id: Line(job) for job in jobs}
         self.news: deque[Run] = deque(maxlen=NEWS)
 
     def listen(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:

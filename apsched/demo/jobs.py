@@ -33,8 +33,8 @@ KEPT_LOGS = 2  # rotated ones
 MIRROR_PAUSE = 0.25  # seconds after each file that is copied, so that others may use the disk
 MIRROR_FILES = 12
 
-chance = random.Random()  # noqa: S311  # for visitors, not for secrets
-order_numbers = count(1)
+chance: random.Random = random.Random()  # noqa: S311  # for visitors, not for secrets
+order_numbers: count[int] = count(1)
 
 
 async def serve_traffic(folder: str) -> int:

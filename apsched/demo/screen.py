@@ -66,17 +66,18 @@ class Screen:
 
     def __init__(self) -> None:
         can_move = os.name != "nt" or "WT_SESSION" in os.environ
-        self.is_live = sys.stdout.isatty() and can_move and os.environ.get("TERM") != "dumb"
+        self.is_live: bool = sys.stdout.isatty() and can_move and os.environ.get("TERM") != "dumb"
         self._has_colours = self.is_live and "NO_COLOR" not in os.environ
         self._drawn = 0  # lines to go up before drawing again
-        self.width = 0
-        self.height = 0
+        self.width: int = 0
+        self.height: int = 0
         self.measure()
 
     def measure(self) -> None:
         """Ask how large the terminal is; it may have been changed."""
         size = shutil.get_terminal_size((100, 50))
-        self.width, self.height = max(size.columns, NARROWEST), size.lines
+        self.width = max(size.columns, NARROWEST)
+        self.height = size.lines
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show *lines* in place of those of the last call."""

@@ -18,7 +18,7 @@ from apsched.clock import Clock, Wakeup
 from apsched.engine.listener_thread import ListenerThread
 from apsched.events import EVENT_ALL, SchedulerEvent
 
-logger = logging.getLogger("apsched.events")
+logger: logging.Logger = logging.getLogger("apsched.events")
 
 Listener: TypeAlias = Callable[[Any], Any]
 

@@ -40,7 +40,7 @@ from apsched.events import (
 from apsched.jobstores.base import JobStore
 from apsched.run import Outcome, Plan, Planner, Run
 
-logger = logging.getLogger("apsched.loop")
+logger: logging.Logger = logging.getLogger("apsched.loop")
 
 BREATH = timedelta(milliseconds=4)  # between two looks that nothing but time asks for; a busy loop then serves several
 # due jobs at each, which halves what one costs, and the others are not late for it
@@ -94,7 +94,7 @@ class StoreLoop:
         self._slots = slots
         self._runner = runner
         self._bus = bus
-        self.recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
+        self.recorder: Recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
         self._max_idle = timedelta(seconds=max_idle)
         self._is_watchful = store.is_shared or clock.is_real  # may something change without waking this loop?
         self._wakeup = Wakeup()
@@ -103,7 +103,7 @@ class StoreLoop:
         self._is_starved = False
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
-        self.failures = 0
+        self.failures: int = 0
         self.last_look: datetime | None = None
         self.last_error: str | None = None
 

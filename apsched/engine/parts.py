@@ -18,7 +18,7 @@ from apsched.exceptions import AliasLookupError, SchedulerNotRunningError
 from apsched.jobstores.base import JobStore, RunFilter
 from apsched.notifiers.base import Notifier
 
-logger = logging.getLogger("apsched.scheduler")
+logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
 
 class Parts:

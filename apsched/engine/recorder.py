@@ -25,7 +25,7 @@ from apsched.events import (
 from apsched.jobstores.base import JobStore
 from apsched.run import Outcome, Run
 
-logger = logging.getLogger("apsched.runs")
+logger: logging.Logger = logging.getLogger("apsched.runs")
 
 BATCH = 500  # runs that one transaction stores
 
@@ -69,7 +69,7 @@ class Recorder:
         self._wakeup = Wakeup()
         self._is_closing = False
         self._is_pausing = False
-        self.expected = 0  # runs that were started and whose end has not come here
+        self.expected: int = 0  # runs that were started and whose end has not come here
 
     @property
     def backlog(self) -> int:

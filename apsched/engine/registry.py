@@ -25,7 +25,7 @@ from apsched.job import Job, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge
 from apsched.triggers.base import BaseTrigger
 
-logger = logging.getLogger("apsched.jobs")
+logger: logging.Logger = logging.getLogger("apsched.jobs")
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -23,7 +23,7 @@ from apsched.executors.base import Call
 from apsched.job import Job
 from apsched.run import Outcome, Run
 
-logger = logging.getLogger("apsched.runs")
+logger: logging.Logger = logging.getLogger("apsched.runs")
 
 REFUSED = timedelta(seconds=1)  # after which a run that its executor refused goes back to its store
 

@@ -17,10 +17,10 @@ class Slot:
     __slots__ = ("executor", "in_use", "is_full", "mean_duration")
 
     def __init__(self, executor: Executor) -> None:
-        self.executor = executor
-        self.in_use = 0
-        self.mean_duration = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
-        self.is_full = False  # whether somebody was told that nothing is free
+        self.executor: Executor = executor
+        self.in_use: int = 0
+        self.mean_duration: float = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
+        self.is_full: bool = False  # whether somebody was told that nothing is free
 
     @property
     def free(self) -> int:

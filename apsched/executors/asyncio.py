@@ -37,7 +37,7 @@ class AsyncIOExecutor(ThreadedExecutor):
     can_submit = False  # coroutine functions need a task
 
     def __init__(self, max_concurrent: int = 1000) -> None:
-        self.capacity = whole_number("max_concurrent", max_concurrent)
+        self.capacity: int = whole_number("max_concurrent", max_concurrent)
 
     async def execute(self, call: Call) -> Any:
         threads = self._threads

@@ -34,9 +34,9 @@ class Call:
         kwargs: Mapping[str, Any],
         now: Callable[[], datetime],
     ) -> None:
-        self.func = func
-        self.args = args
-        self.kwargs = kwargs
+        self.func: Callable[..., Any] = func
+        self.args: tuple[Any, ...] = args
+        self.kwargs: Mapping[str, Any] = kwargs
         self.context: Context
         self.started_at: datetime | None = None
         self._now = now

@@ -41,7 +41,7 @@ class ThreadPoolExecutor(ThreadedExecutor):
 
     def __init__(self, max_workers: int = 10, pool_kwargs: Mapping[str, Any] | None = None) -> None:
         options = pool_options(pool_kwargs, ("thread_name_prefix", "initializer", "initargs"))
-        self.capacity = whole_number("max_workers", max_workers)
+        self.capacity: int = whole_number("max_workers", max_workers)
         self._name = options.get("thread_name_prefix") or "apsched"
         self._initialize = initializer_of(options)
 
@@ -90,7 +90,7 @@ class ProcessPoolExecutor(ThreadedExecutor):
     ) -> None:
         known = ("mp_context", "initializer", "initargs", "max_tasks_per_child", "thread_name_prefix")
         options = pool_options(pool_kwargs, known)
-        self.capacity = whole_number("max_workers", (os.cpu_count() or 1) if max_workers is None else max_workers)
+        self.capacity: int = whole_number("max_workers", (os.cpu_count() or 1) if max_workers is None else max_workers)
         max_runs = options.get("max_tasks_per_child") if max_runs_per_worker is None else max_runs_per_worker
         self._max_runs = None if max_runs is None else whole_number("max_runs_per_worker", max_runs)
         self._name = options.get("thread_name_prefix") or "apsched"

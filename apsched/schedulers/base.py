@@ -37,7 +37,7 @@ from apsched.run import Run
 
 __all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
 
-logger = logging.getLogger("apsched.scheduler")
+logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +76,7 @@ class BlockingRunHandle:
     """
 
     def __init__(self, handle: RunHandle, portal: Portal) -> None:
-        self.run = handle.run
+        self.run: Run = handle.run
         self._handle = handle
         self._portal = portal
 

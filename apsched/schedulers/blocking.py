@@ -11,7 +11,7 @@ from types import FrameType
 
 from apsched.schedulers.base import BaseScheduler
 
-logger = logging.getLogger("apsched.scheduler")
+logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
 
 class BlockingScheduler(BaseScheduler):

@@ -55,7 +55,7 @@ class JobStoreContract:
         keep_runs: How many finished runs the store of the fixture keeps of a job that does not name a number.
     """
 
-    pytestmark = pytest.mark.anyio
+    pytestmark: pytest.MarkDecorator = pytest.mark.anyio
     keep_runs: int = 100
 
     @pytest.fixture

@@ -91,8 +91,10 @@ class CalendarIntervalTrigger(BaseTrigger):
         jitter: float | None = None,
         exclude: object = None,
     ) -> None:
-        self.years, self.months = _count(years, "years"), _count(months, "months")
-        self.weeks, self.days = _count(weeks, "weeks"), _count(days, "days")
+        self.years: int = _count(years, "years")
+        self.months: int = _count(months, "months")
+        self.weeks: int = _count(weeks, "weeks")
+        self.days: int = _count(days, "days")
         if not (years or months or weeks or days):
             raise ValueError("interval must be at least 1 day long, got 0 days; set years, months, weeks or days")
         try:
@@ -100,7 +102,7 @@ class CalendarIntervalTrigger(BaseTrigger):
         except ValueError as exc:
             given = f"{hour!r}:{minute!r}:{second!r}"
             raise ValueError(f"the time of day must be from 0:0:0 to 23:59:59, got {given}; {exc}") from None
-        self.timezone = zone_for(timezone)
+        self.timezone: tzinfo = zone_for(timezone)
         self.start_date = _to_date(start_date, self.timezone, "start_date")
         self.end_date = _to_date(end_date, self.timezone, "end_date")
         check_order(self.start_date, self.end_date)

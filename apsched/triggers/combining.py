@@ -27,7 +27,7 @@ from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 from apsched.triggers.exclusion import Exclusion
 from apsched.triggers.interval import IntervalTrigger
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 SEARCH_LIMIT: Final = 20_000  # questions to members in one search for a common fire time: a fraction of a second
 

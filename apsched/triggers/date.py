@@ -49,7 +49,7 @@ class DateTrigger(BaseTrigger):
     ) -> None:
         zone = zone_for(timezone, run_date)
         self.run_date = to_datetime(run_date, zone, "run_date")
-        self.timezone = zone if self.run_date is None or self.run_date.tzinfo is None else self.run_date.tzinfo
+        self.timezone: tzinfo = zone if self.run_date is None or self.run_date.tzinfo is None else self.run_date.tzinfo
         self._is_given = run_date is not None
         self.exclude = Exclusion.of(exclude)
 

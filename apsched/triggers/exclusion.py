@@ -17,7 +17,7 @@ from apsched._timezones import UTC, at_wall_time
 from apsched.triggers._settings import EPOCH, MICROSECOND, trigger_from_state, trigger_to_state
 from apsched.triggers.base import BaseTrigger
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 TRY_LIMIT: Final = 100_000  # excluded times that are passed over; a day of a trigger that fires every second

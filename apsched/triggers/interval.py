@@ -76,8 +76,8 @@ class IntervalTrigger(BaseTrigger):
         *,
         exclude: object = None,
     ) -> None:
-        self.interval = _interval(weeks, days, hours, minutes, seconds)
-        self.timezone = zone_for(timezone, start_date, end_date)
+        self.interval: timedelta = _interval(weeks, days, hours, minutes, seconds)
+        self.timezone: tzinfo = zone_for(timezone, start_date, end_date)
         self._start = self._to_utc(start_date, "start_date")
         self._end = self._to_utc(end_date, "end_date")
         check_order(self._start, self._end)

@@ -122,15 +122,15 @@ class CronTrigger(BaseTrigger):
     ) -> None:
         values = (year, month, day, week, day_of_week, hour, minute, second)
         fields = read_fields(dict(zip(FIELD_NAMES, values, strict=True)))
-        self.fields = list(fields.values())
-        self.timezone = _zone_for(timezone, start_date, end_date)
-        self.start_date = _local_limit(start_date, self.timezone, "start_date")
-        self.end_date = _local_limit(end_date, self.timezone, "end_date")
-        self.jitter = check_jitter(jitter)
+        self.fields: list[Field] = list(fields.values())
+        self.timezone: tzinfo = _zone_for(timezone, start_date, end_date)
+        self.start_date: datetime | None = _local_limit(start_date, self.timezone, "start_date")
+        self.end_date: datetime | None = _local_limit(end_date, self.timezone, "end_date")
+        self.jitter: float | None = check_jitter(jitter)
         self.on_gap = _checked_option("on_gap", on_gap, ("next", "skip"))
         self.on_fold = _checked_option("on_fold", on_fold, ("first", "both"))
-        self.exclude = Exclusion.of(exclude)
-        self.day_or = day_or
+        self.exclude: Exclusion | None = Exclusion.of(exclude)
+        self.day_or: bool = day_or
         # In UTC, as Python compares two times of one zone by what clocks show, which is wrong in a fold.
         self._start = None if self.start_date is None else to_utc(self.start_date)
         self._end = None if self.end_date is None else to_utc(self.end_date)

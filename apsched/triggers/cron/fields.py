@@ -8,7 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
-from apsched.triggers.cron.expressions import MONTHS, WEEKDAYS, Domain, read_expression
+from apsched.triggers.cron.expressions import MONTHS, WEEKDAYS, Domain, MonthDay, Numbers, read_expression
 
 MIN_YEAR: Final = 1970
 MAX_YEAR: Final = 9999
@@ -42,11 +42,13 @@ class Field:
     __slots__ = ("bits", "expressions", "is_default", "name")
 
     def __init__(self, domain: Domain, value: str | int, *, is_default: bool = False) -> None:
-        self.name = domain.field
-        self.is_default = is_default
+        self.name: str = domain.field
+        self.is_default: bool = is_default
         text = _text_of(value, domain).strip().lower()
-        self.expressions = tuple(read_expression(part, domain) for part in _COMMA.split(text))
-        self.bits = reduce(or_, (expression.bits for expression in self.expressions))
+        self.expressions: tuple[Numbers | MonthDay, ...] = tuple(
+            read_expression(part, domain) for part in _COMMA.split(text)
+        )
+        self.bits: int = reduce(or_, (expression.bits for expression in self.expressions))
 
     def __str__(self) -> str:
         return ",".join(expression.text for expression in self.expressions)
