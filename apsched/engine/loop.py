@@ -42,7 +42,7 @@ from apsched.run import Outcome, Plan, Planner, Run
 
 logger: logging.Logger = logging.getLogger("apsched.loop")
 
-BREATH = timedelta(milliseconds=4)  # between two looks that nothing but time asks for; a busy loop then serves several
+BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time asks for; a busy loop then serves several
 # due jobs at each, which halves what one costs, and the others are not late for it
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
