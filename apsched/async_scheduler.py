@@ -563,8 +563,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
             jobstores={
                 alias: StoreHealth(
                     last_look=loop.last_look,
-                    failures=loop.failures,
-                    last_error=loop.last_error,
+                    failures=loop.failures + loop.recorder.failures,
+                    last_error=loop.last_error or loop.recorder.last_error,
                     unrecorded=loop.recorder.backlog,
                 )
                 for alias, loop in self._loops.items()

@@ -15,7 +15,7 @@ class StoreHealth:
 
     Attributes:
         last_look: When it last looked at its store and got an answer, aware UTC; None if it never did.
-        failures: How many looks in a row have failed; 0 if all is well.
+        failures: How many looks, and tries to store how runs ended, have failed in a row; 0 if all is well.
         last_error: What the last failure was.
         unrecorded: How many finished runs wait to be stored.
     """

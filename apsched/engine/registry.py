@@ -233,6 +233,8 @@ class JobRegistry(Parts):
         """
         Let a paused job run again, from its trigger's next time on; what fell into the pause does not run.
 
+        A date that has passed is the next time of its trigger: it runs late, if `misfire_grace_time` allows.
+
         Args:
             job_id: Its id.
             jobstore: Alias of its store; None: whichever has it.

@@ -197,3 +197,23 @@ async def test_a_quarantined_job_goes_on_when_it_is_rescheduled(
 
     assert job.quarantine is None
     assert notes == [110, 120]
+
+
+async def test_health_and_events_tell_that_finished_runs_cannot_be_stored(
+    clock: VirtualClock, store: FlakyStore, notes: Any
+) -> None:
+    async with AsyncScheduler(clock=clock, jobstores={"default": store}) as scheduler:
+        await scheduler.add_listener(notes.keep, STORE_EVENTS)
+        store.broken = {"finish"}
+        await scheduler.add_job(int)
+        await clock.advance(minutes=1)
+        during = await scheduler.health()
+        store.broken = set()
+        await clock.advance(minutes=1)
+        after = await scheduler.health()
+
+    assert not during.is_ok
+    assert during.jobstores["default"].last_error == "ConnectionResetError: finish got no answer"
+    assert during.jobstores["default"].unrecorded == 1
+    assert after.is_ok
+    assert [event.code for event in notes] == [EVENT_JOBSTORE_FAILED, EVENT_JOBSTORE_RECOVERED]
