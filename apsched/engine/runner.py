@@ -246,7 +246,8 @@ class Runner:
     def _end(self, under_way: _UnderWay, finished: Finished) -> None:
         del self._under_way[under_way.run]
         under_way.sink(finished)
-        self._slots.give_back(under_way.slot, finished.run.duration or 0.0)
+        slot = under_way.slot  # an event loop has so many slots that none needs to be claimed ahead
+        self._slots.give_back(slot, finished.run.duration if slot.executor.can_submit else None)
         if self._idle_waiters:
             for executor, waiter in self._idle_waiters:
                 if self._is_idle(executor):

@@ -69,10 +69,11 @@ class Slots:
             slot.in_use += 1
         return slot
 
-    def give_back(self, slot: Slot, duration: float) -> None:
-        """Free *slot* after a run of *duration* seconds."""
+    def give_back(self, slot: Slot, duration: float | None) -> None:
+        """Free *slot* after a run of *duration* seconds; None where that does not matter."""
         slot.in_use -= 1
-        slot.mean_duration += SMOOTHING * (duration - slot.mean_duration)
+        if duration is not None:
+            slot.mean_duration += SMOOTHING * (duration - slot.mean_duration)
         if slot.is_full:
             slot.is_full = False
             self._on_freed()

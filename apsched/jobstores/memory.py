@@ -306,7 +306,8 @@ class MemoryJobStore(JobStore):
             job.next_run_time = next_run_time = plan.next_run_time
             if next_run_time is not None:
                 heapq.heappush(self._heaps[job.executor], (next_run_time.timestamp(), next(self._entries), job))
-        self._trim(job, job.id, runs)
+        if len(runs) > 1 or job.keep_runs == 0 or not self._keep_runs:
+            self._trim(job, job.id, runs)
         return plan
 
     def _retire(self, job: Job) -> None:
