@@ -563,8 +563,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
             jobstores={
                 alias: StoreHealth(
                     last_look=loop.last_look,
-                    failures=loop.failures + loop.recorder.failures,
-                    last_error=loop.last_error or loop.recorder.last_error,
+                    failures=loop.outage.failures + loop.recorder.outage.failures,
+                    last_error=loop.outage.last_error or loop.recorder.outage.last_error,
                     unrecorded=loop.recorder.backlog,
                 )
                 for alias, loop in self._loops.items()

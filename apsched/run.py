@@ -11,8 +11,6 @@ import attrs
 
 from apsched.job import Job
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 class Outcome(enum.StrEnum):
     """

@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus
+from apsched.engine.outage import Outage
 from apsched.engine.recorder import Recorder
 from apsched.engine.results import Finished, Results
 from apsched.engine.runner import Runner
@@ -30,8 +31,6 @@ from apsched.events import (
     EVENT_JOB_QUARANTINED,
     EVENT_JOB_REMOVED,
     EVENT_JOB_SUBMITTED,
-    EVENT_JOBSTORE_FAILED,
-    EVENT_JOBSTORE_RECOVERED,
     JobEvent,
     JobExecutionEvent,
     JobSubmissionEvent,
@@ -68,8 +67,7 @@ class StoreLoop:
     Attributes:
         recorder: Stores how the runs end; runs in a task of its own.
         last_look: When the store last answered, aware UTC; None if it never did.
-        failures: How many looks in a row have failed.
-        last_error: What the last failure was.
+        outage: How many looks in a row have failed.
     """
 
     def __init__(
@@ -103,9 +101,8 @@ class StoreLoop:
         self._is_starved = False
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
-        self.failures: int = 0
+        self.outage: Outage = Outage(bus, alias)
         self.last_look: datetime | None = None
-        self.last_error: str | None = None
 
     def wake(self) -> None:
         """Look at the store soon, because something in it has changed."""
@@ -253,13 +250,8 @@ class StoreLoop:
 
     def _note_failure(self, exc: Exception) -> None:
         logger.error("job store %r cannot be used; the loop goes on after a pause", self._alias, exc_info=exc)
-        self.last_error = f"{type(exc).__name__}: {exc}"
-        if not self.failures:
-            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_FAILED, self._alias, detail=self.last_error))
-        self.failures += 1
+        self.outage.note_failure(exc)
 
     def _note_success(self, now: datetime) -> None:
         self.last_look = now
-        if self.failures:
-            self.failures = 0
-            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_RECOVERED, self._alias))
+        self.outage.note_success()

@@ -13,17 +13,15 @@ from anyio.abc import TaskStatus
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus
+from apsched.engine.outage import Outage
 from apsched.engine.results import Finished, Results
 from apsched.events import (
     EVENT_JOB_CANCELLED,
     EVENT_JOB_ERROR,
     EVENT_JOB_EXECUTED,
     EVENT_JOB_REMOVED,
-    EVENT_JOBSTORE_FAILED,
-    EVENT_JOBSTORE_RECOVERED,
     JobEvent,
     JobExecutionEvent,
-    SchedulerEvent,
 )
 from apsched.jobstores.base import JobStore
 from apsched.run import Outcome, Run
@@ -72,8 +70,7 @@ class Recorder:
         self._wakeup = Wakeup()
         self._is_closing = False
         self._is_pausing = False
-        self.failures: int = 0  # in a row
-        self.last_error: str | None = None
+        self.outage: Outage = Outage(bus, alias)
         self.expected: int = 0  # runs that were started and whose end has not come here
 
     @property
@@ -116,22 +113,14 @@ class Recorder:
             stored = await self._store.finish([finished.run for finished in batch])
         except Exception as exc:
             logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
-            self._note_failure(exc)
+            self.outage.note_failure(exc)
             await self._pause(backoff)
             return
         backoff.reset()
-        if self.failures:
-            self.failures = 0
-            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_RECOVERED, self._alias))
+        self.outage.note_success()
         for _ in batch:
             self._finished.popleft()
         self._tell(batch, stored)
-
-    def _note_failure(self, exc: Exception) -> None:
-        self.last_error = f"{type(exc).__name__}: {exc}"
-        if not self.failures:
-            self._bus.publish(SchedulerEvent(EVENT_JOBSTORE_FAILED, self._alias, detail=self.last_error))
-        self.failures += 1
 
     async def _pause(self, backoff: Backoff) -> None:
         """Wait after a failure; the runs that cannot be stored are no work meanwhile, nor are those that come then."""

@@ -137,7 +137,8 @@ class Runner:
 
     def cancel(self, run: Run, reason: str) -> bool:
         """Cancel *run*, started or not; False if it is not under way here."""
-        under_way = next((known for known in self._under_way.values() if known.run.id == run.id), None)
+        run_id = run.id
+        under_way = next((known for known in self._under_way.values() if known.run.id == run_id), None)
         if under_way is None:
             return False
         self._cancel(under_way, reason)

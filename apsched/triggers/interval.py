@@ -163,15 +163,7 @@ class IntervalTrigger(BaseTrigger):
             start = now.astimezone(UTC) + self.interval
         except OverflowError:  # it will never fire, with or without a start
             return self
-        copy = type(self).__new__(type(self))
-        copy.interval, copy.timezone, copy.jitter, copy.exclude = (
-            self.interval,
-            self.timezone,
-            self.jitter,
-            self.exclude,
-        )
-        copy._start, copy._end, copy._is_given = start, self._end, False
-        return copy
+        return self._starting_at(start)
 
     def meet(self, other: IntervalTrigger) -> IntervalTrigger | None:
         """

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from apsched import events
 from apsched.async_scheduler import AsyncScheduler
 from apsched.events import (
@@ -20,32 +18,6 @@ from apsched.events import (
     SchedulerEvent,
 )
 from apsched.testing.clock import START, VirtualClock
-
-NAMES_OF_3 = {
-    "EVENT_SCHEDULER_STARTED": 1,
-    "EVENT_SCHEDULER_START": 1,
-    "EVENT_SCHEDULER_SHUTDOWN": 2,
-    "EVENT_SCHEDULER_PAUSED": 4,
-    "EVENT_SCHEDULER_RESUMED": 8,
-    "EVENT_EXECUTOR_ADDED": 16,
-    "EVENT_EXECUTOR_REMOVED": 32,
-    "EVENT_JOBSTORE_ADDED": 64,
-    "EVENT_JOBSTORE_REMOVED": 128,
-    "EVENT_ALL_JOBS_REMOVED": 256,
-    "EVENT_JOB_ADDED": 512,
-    "EVENT_JOB_REMOVED": 1024,
-    "EVENT_JOB_MODIFIED": 2048,
-    "EVENT_JOB_EXECUTED": 4096,
-    "EVENT_JOB_ERROR": 8192,
-    "EVENT_JOB_MISSED": 16384,
-    "EVENT_JOB_SUBMITTED": 32768,
-    "EVENT_JOB_MAX_INSTANCES": 65536,
-}
-
-
-@pytest.mark.parametrize("name", NAMES_OF_3)
-def test_the_codes_are_those_of_apscheduler_3(name: str) -> None:
-    assert getattr(events, name) == NAMES_OF_3[name]
 
 
 def test_event_all_is_the_sum_of_all_codes() -> None:
