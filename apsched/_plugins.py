@@ -25,7 +25,17 @@ TRIGGERS: Mapping[str, str] = {
     "and": "apsched.triggers.combining:AndTrigger",
     "or": "apsched.triggers.combining:OrTrigger",
 }
-JOBSTORES: Mapping[str, str] = {"memory": "apsched.jobstores.memory:MemoryJobStore"}
+JOBSTORES: Mapping[str, str] = {
+    "memory": "apsched.jobstores.memory:MemoryJobStore",
+    "sqlalchemy": "apsched.jobstores.sqlalchemy:SQLAlchemyJobStore",
+    "mongodb": "apsched.jobstores.mongodb:MongoDBJobStore",
+    "redis": "apsched.jobstores.redis:RedisJobStore",
+}
+NOTIFIERS: Mapping[str, str] = {
+    "postgresql": "apsched.notifiers.postgresql:PostgreSQLNotifier",
+    "mongodb": "apsched.notifiers.mongodb:MongoDBNotifier",
+    "redis": "apsched.notifiers.redis:RedisNotifier",
+}
 EXECUTORS: Mapping[str, str] = {
     "threadpool": "apsched.executors.pool:ThreadPoolExecutor",
     "processpool": "apsched.executors.pool:ProcessPoolExecutor",

@@ -64,6 +64,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
 
 MAX_IDLE = 5.0  # seconds
+LEASE = 15.0  # seconds
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
@@ -641,6 +642,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         part = _Part()
         try:
             async with store:
+                await store.join(self.node, LEASE, self._clock.now())
                 loop = self._make_loop(alias, store, runner)
                 self._loops[alias] = loop
                 self._parts["store", alias] = part

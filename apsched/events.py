@@ -23,6 +23,9 @@
 * `EVENT_CLOCK_JUMPED` (`SchedulerEvent`): the wall clock was moved by more than two seconds; `detail`
 * `EVENT_JOBSTORE_FAILED` (`SchedulerEvent`): a store cannot be used; `alias`, `detail`
 * `EVENT_JOBSTORE_RECOVERED` (`SchedulerEvent`): it can be used again; `alias`
+* `EVENT_JOB_ABANDONED` (`JobExecutionEvent`): the node of a run died, and it is not run again
+* `EVENT_NODE_LOST` (`SchedulerEvent`): another node was taken for dead; `alias`, `detail`
+* `EVENT_LEASE_LOST` (`SchedulerEvent`): this node was taken for dead; it goes on under a new id; `alias`, `detail`
 * `EVENT_ALL`: all of these
 """
 
@@ -58,7 +61,10 @@ EVENT_JOB_QUARANTINED = 2**19
 EVENT_CLOCK_JUMPED = 2**20
 EVENT_JOBSTORE_FAILED = 2**21
 EVENT_JOBSTORE_RECOVERED = 2**22
-EVENT_ALL = 2**23 - 1
+EVENT_JOB_ABANDONED = 2**23
+EVENT_NODE_LOST = 2**24
+EVENT_LEASE_LOST = 2**25
+EVENT_ALL = 2**26 - 1
 
 NAMES: dict[int, str] = {
     value: name

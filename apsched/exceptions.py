@@ -5,6 +5,9 @@ ApschedError
 ├── ConflictingIdError (KeyError)          the id is taken
 ├── AliasLookupError (KeyError)            no executor or job store of that alias
 ├── TransientJobError (ValueError)         the job cannot be stored there
+├── JobStoreUnavailableError               the server of a job store cannot be reached or refuses
+├── JobStoreVersionError                   what a job store finds was written by another version
+├── LeaseLostError                         the node was taken for dead
 ├── SchedulerStateError                    not now
 │   ├── SchedulerAlreadyRunningError
 │   └── SchedulerNotRunningError
@@ -69,6 +72,27 @@ class TransientJobError(ApschedError, ValueError):
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"Job ({job_id}) cannot be added to this job store: {reason}")
         self.job_id = job_id
+
+
+class JobStoreUnavailableError(ApschedError):
+    """The server of a job store cannot be reached, does not answer in time, or refuses the credentials; try again."""
+
+
+class JobStoreVersionError(ApschedError):
+    """What a job store finds under its name was written by another version of apsched, or by something else."""
+
+
+class LeaseLostError(ApschedError):
+    """
+    A node claims although others have taken it for dead: it may claim nothing under this id any more.
+
+    Attributes:
+        node: The id of the node.
+    """
+
+    def __init__(self, node: str) -> None:
+        super().__init__(f"node {node} was taken for dead, or has not joined; it must join under a new id")
+        self.node = node
 
 
 class SchedulerStateError(ApschedError, RuntimeError):

@@ -17,6 +17,11 @@ Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 
 OVERLAPS: tuple[str, ...] = get_args(Overlap)
 
+OnCrash = Literal["rerun", "abandon"]
+"""What becomes of a run whose node dies while it is under way."""
+
+ON_CRASH: tuple[str, ...] = get_args(OnCrash)
+
 LONGEST_GRACE = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
 
 NO_KWARGS: Mapping[str, Any] = {}  # one for all jobs without keyword arguments
@@ -59,6 +64,8 @@ class Job:
             `"allow"` (runs).
         tags: Names and values to find jobs by.
         keep_runs: How many finished runs the history keeps; None: what the store keeps by default.
+        on_crash: What becomes of a run whose node dies: `"rerun"` (another node starts it again: at least once) or
+            `"abandon"` (it is recorded as abandoned: at most once).
         next_run_time: When the job is due next, aware; None if it is paused.
         next_nominal_time: The nominal time of that, before jitter.
         quarantine: Why no run can be made of it, one sentence; None if all is well.
@@ -79,6 +86,7 @@ class Job:
     overlap: Overlap = "skip"
     tags: Mapping[str, str] = NO_KWARGS
     keep_runs: int | None = None
+    on_crash: OnCrash = "rerun"
     next_run_time: datetime | None = None
     next_nominal_time: datetime | None = None
     quarantine: str | None = None
@@ -222,6 +230,7 @@ class JobDefaults:
     max_instances: int = 1
     overlap: Overlap = "skip"
     keep_runs: int | None = None
+    on_crash: OnCrash = "rerun"
 
     @classmethod
     def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
@@ -349,6 +358,13 @@ def check_keep_runs(value: object) -> int | None:
     return value
 
 
+def check_on_crash(value: object) -> OnCrash:
+    """Return *value* if it says what becomes of a run whose node dies."""
+    if value not in ON_CRASH:
+        raise ValueError(f"on_crash must be one of {', '.join(ON_CRASH)}, got {value!r}")
+    return value  # type: ignore[return-value]  # it is one of the literals
+
+
 def check_trigger(value: object) -> BaseTrigger:
     """Return *value* if it is a trigger."""
     if not isinstance(value, BaseTrigger):
@@ -368,6 +384,7 @@ OPTION_CHECKS: Mapping[str, Callable[[object], Any]] = {
     "overlap": check_overlap,
     "tags": check_tags,
     "keep_runs": check_keep_runs,
+    "on_crash": check_on_crash,
     "trigger": check_trigger,
 }
 """How each option that `modify_job` takes is checked: the value comes back in the form in which a job keeps it."""

@@ -88,6 +88,7 @@ class JobMaker:
         overlap: str | Undefined = undefined,
         tags: Mapping[str, str] | None = None,
         keep_runs: int | Undefined | None = undefined,
+        on_crash: str | Undefined = undefined,
         on_conflict: str | None = None,
         **trigger_args: Any,
     ) -> Draft:
@@ -112,6 +113,7 @@ class JobMaker:
             overlap=_option("overlap", overlap, defaults.overlap),
             tags=NO_KWARGS if tags is None else check_tags(tags),
             keep_runs=_option("keep_runs", keep_runs, defaults.keep_runs),
+            on_crash=_option("on_crash", on_crash, defaults.on_crash),
             jobstore=jobstore,
         )
         if next_run_time is undefined:

@@ -13,10 +13,13 @@ from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+import attrs
+
 from apsched.job import Job
 from apsched.run import Outcome, Plan, Planner, Run
 from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 
+CRASH_LIMIT = 5  # nodes that may die under one run before it is given up: it may be what kills them
 CATCH_UP_LIMIT = 1000  # runs that one plan makes of missed nominal times; what is older is recorded in one row
 TICK = timedelta(microseconds=1)
 
@@ -98,6 +101,30 @@ def plan(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
         next_run_time=following_due,
         removes_job=following is None,
     )
+
+
+def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
+    """
+    Decide what becomes of *run*, whose node died while it was under way.
+
+    Args:
+        job: Its job; None if that was removed.
+        run: As it was claimed.
+        now: Aware UTC.
+
+    Returns:
+        A pending run of a higher epoch, so that what the dead node may still write is refused; or an abandoned one.
+    """
+    died = f"node {run.node} died while it was under way"
+    if job is None:
+        reason = f"{died}, and its job is gone"
+    elif job.on_crash == "abandon":
+        reason = f"{died}, and on_crash is 'abandon'"
+    elif run.epoch >= CRASH_LIMIT:
+        reason = f"{died}, the last of {run.epoch}"
+    else:
+        return attrs.evolve(run, outcome=PENDING, epoch=run.epoch + 1, node=None, claimed_at=None, reason=died)
+    return attrs.evolve(run, outcome=Outcome.ABANDONED, epoch=run.epoch + 1, finished_at=now, reason=reason)
 
 
 def _catch_up(job: Job, open_runs: Sequence[Run], first: datetime, now: datetime, owner: str) -> Plan:

@@ -21,7 +21,7 @@ from apsched.events import (
     SchedulerEvent,
 )
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError
-from apsched.job import Job, Overlap, check_alias, check_tags
+from apsched.job import Job, OnCrash, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge
 from apsched.triggers.base import BaseTrigger
 
@@ -53,6 +53,7 @@ class JobRegistry(Parts):
         overlap: Overlap | Undefined = undefined,
         tags: Mapping[str, str] | None = None,
         keep_runs: int | Undefined | None = undefined,
+        on_crash: OnCrash | Undefined = undefined,
         on_conflict: str | None = None,
         **trigger_args: Any,
     ) -> Job:
@@ -80,6 +81,7 @@ class JobRegistry(Parts):
             overlap: What becomes of a nominal time while `max_instances` runs are under way.
             tags: Names and values to find the job by.
             keep_runs: How many finished runs the history keeps.
+            on_crash: What becomes of a run whose node dies.
             on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
                 place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
                 `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
@@ -113,6 +115,7 @@ class JobRegistry(Parts):
             overlap=overlap,
             tags=tags,
             keep_runs=keep_runs,
+            on_crash=on_crash,
             on_conflict=on_conflict,
             **trigger_args,
         )

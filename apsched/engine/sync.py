@@ -41,6 +41,7 @@ DECLARED = (
     "overlap",
     "tags",
     "keep_runs",
+    "on_crash",
 )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -12,15 +13,19 @@ import attrs
 
 from apsched.exceptions import ConflictingIdError, JobLookupError, TransientJobError
 from apsched.job import NO_KWARGS, Job
+from apsched.notifiers.base import Notifier
 from apsched.run import Outcome, Plan, Planner, Run
 
 __all__ = [  # the errors are here too, as in APScheduler 3
+    "AfterCrash",
+    "Beat",
     "Change",
     "ConflictingIdError",
     "JobFilter",
     "JobLookupError",
     "JobStore",
     "Merge",
+    "Node",
     "RunFilter",
     "TransientJobError",
 ]
@@ -30,6 +35,35 @@ Merge: TypeAlias = Callable[[Job, Job], Job]
 
 Change: TypeAlias = Callable[[Job], Job]
 """Job in the store -> job to keep, of the same id; pure, and gets a copy."""
+
+AfterCrash: TypeAlias = Callable[[Job | None, Run], Run]
+"""(job, or None if it is gone; run under way on a node that died) -> the run that takes its place, which has a higher
+epoch: pending, or abandoned; pure."""
+
+Beat: TypeAlias = Callable[[], Awaitable[bool]]
+"""Raises the beat of a node; False if the node is not known, or was taken for dead."""
+
+
+@attrs.frozen(kw_only=True)
+class Node:
+    """
+    One start of a scheduler, as a store knows it.
+
+    Attributes:
+        id: Host, process id and a random part; never used again.
+        beat: How often it has given a sign of life. It is dead when this stands still for a lease.
+        lease: Seconds of silence after which others take it for dead.
+        started_at: When it joined, aware UTC; for people.
+        seen_at: When its beat was raised last, aware UTC; for people, since clocks may differ.
+        is_dead: Whether another node has taken it for dead.
+    """
+
+    id: str
+    beat: int
+    lease: float
+    started_at: datetime
+    seen_at: datetime
+    is_dead: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -193,12 +227,25 @@ class JobStore(ABC):
         Args:
             now: Aware UTC; a job is due if its next run time is at or before it.
             slots: Executor alias -> how many runs may be claimed for it; earliest jobs first. An alias with 0 is left
-                alone, a job whose alias is not among them is given to *plan*, which quarantines it.
-            plan: What is to become of one job. Not called for pending runs, whose fate is decided.
+                alone. A job whose alias is not among them is left to other nodes by a shared store; any other store
+                gives it to *plan*, which quarantines it.
+            plan: What is to become of one job. Not called for pending runs, whose fate is decided, nor for a job that
+                cannot be read or whose callable cannot be found: that is quarantined with the reason.
             owner: The node that claims.
 
         Returns:
             What was stored, in the order of run times. A pending run comes as a plan of that run alone.
+
+        Raises:
+            LeaseLostError: *owner* was taken for dead; nothing is claimed.
+        """
+
+    @abstractmethod
+    async def claimed(self, owner: str) -> list[Plan]:
+        """
+        Return the runs that *owner* has claimed and not finished, each as a plan of that run alone.
+
+        For a node whose `take_due` has failed: its last claims may be stored although no answer came.
         """
 
     @abstractmethod
@@ -225,7 +272,8 @@ class JobStore(ABC):
             runs: Final; or pending, which hands the claim back. A run that is pending in the store may be cancelled.
 
         Returns:
-            Those that are stored now; a run whose claim (its epoch) was lost is left out and changes nothing.
+            Those that are stored now, the very objects; a run whose claim (its epoch) was lost is left out and changes
+            nothing. Finishing a run again in the same way changes nothing and counts as stored.
         """
 
     @abstractmethod
@@ -240,5 +288,70 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def prune(self, before: datetime) -> int:
-        """Forget finished runs that ended before *before*, except the last ones of each job; return how many."""
+    async def prune(self, before: datetime, limit: int) -> int:
+        """
+        Forget finished runs that no rule keeps; runs that have not ended are always kept.
+
+        A job that names its own `keep_runs` keeps so many of its last runs. Of any other job, present or gone, the last
+        ones are kept (how many is up to the store; 100 by default), and all that ended at or after *before*. A run that
+        was never started counts as ended at its nominal time.
+
+        Args:
+            before: Aware.
+            limit: At most so many are forgotten: call again until fewer were.
+
+        Returns:
+            How many were forgotten.
+        """
+
+    # nodes
+
+    @abstractmethod
+    async def join(self, node: str, lease: float, now: datetime) -> None:
+        """
+        Make *node* known, with a beat of 0; only a node that has joined may claim.
+
+        Quarantined jobs are due again by that, since this node may be able to run them.
+
+        Args:
+            node: Its id.
+            lease: Seconds of silence after which others may take it for dead.
+            now: Aware UTC.
+        """
+
+    @abstractmethod
+    async def leave(self, node: str) -> None:
+        """Forget *node*; runs that it still has are settled by the next `reap`, as if it had died."""
+
+    @abstractmethod
+    def pulse(self, node: str) -> AbstractAsyncContextManager[Beat]:
+        """
+        Open what raises the beat of *node*, with a connection of its own.
+
+        To be entered in an asyncio event loop of another thread, while the store is open in the first one. Raising the
+        beat also sets `Node.seen_at`. A beat raises an exception when the server cannot be reached.
+        """
+
+    @abstractmethod
+    async def nodes(self) -> list[Node]:
+        """Return the nodes that have joined and not left; dead ones while runs of theirs are not settled."""
+
+    @abstractmethod
+    async def reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
+        """
+        Take nodes for dead and settle the runs of all nodes that are dead or have left.
+
+        A node is dead from then on: it can neither beat nor claim. Whatever it claimed is given to *after_crash*, run
+        by run, and what that returns is stored in its place. Safe to repeat.
+
+        Args:
+            dead: Node -> the beat at which it was seen for a whole lease; if its beat has gone on it lives.
+            after_crash: What becomes of one run.
+
+        Returns:
+            The runs as they are now; each is returned by one call only, whichever node makes it.
+        """
+
+    def notifier(self) -> Notifier | None:
+        """Return what tells other nodes of changes in this store by its own server; None if there is nothing."""
+        return None

@@ -11,16 +11,17 @@ import bisect
 import heapq
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TypeAlias
 
 import attrs
 
-from apsched.exceptions import ConflictingIdError, JobLookupError
+from apsched.exceptions import ConflictingIdError, JobLookupError, LeaseLostError
 from apsched.job import Job
-from apsched.jobstores.base import Change, JobFilter, JobStore, Merge, RunFilter
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
 from apsched.run import Outcome, Plan, Planner, Run
 
 HeapEntry: TypeAlias = tuple[float, int, Job]
@@ -63,6 +64,7 @@ class MemoryJobStore(JobStore):
         self._pending: dict[str, tuple[Job, deque[Run]]] = {}  # job id -> the job and its queue
         self._retired: dict[str, Job] = {}  # finished jobs whose last runs are still open
         self._removed: dict[str, Job] = {}  # removed jobs of which runs are still under way
+        self._nodes: dict[str, Node] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # ids of jobs that are gone, in the order in which they went
 
     async def __aexit__(
@@ -126,6 +128,8 @@ class MemoryJobStore(JobStore):
         return min(tops, key=_entry_time)[2].next_run_time if tops else None
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
+        if (node := self._nodes.get(owner)) is None or node.is_dead:
+            raise LeaseLostError(owner)
         plans: list[Plan] = []
         try:
             for alias, free in slots.items():
@@ -140,6 +144,10 @@ class MemoryJobStore(JobStore):
             if not plans:  # what is stored must be told; the error comes again when nothing stands before it
                 raise
         return plans
+
+    async def claimed(self, owner: str) -> list[Plan]:
+        claims = self._claims_of(owner)
+        return [Plan(job=job, runs=(run,)) for run in claims if (job := self._job_of(run)) is not None]
 
     async def add_run(self, run: Run) -> Run:
         job = self._get(run.job_id)
@@ -179,10 +187,67 @@ class MemoryJobStore(JobStore):
             found = (run for run in found if _recency(run) < place)
         return heapq.nlargest(limit, found, key=_recency)
 
-    async def prune(self, before: datetime) -> int:
+    async def prune(self, before: datetime, limit: int) -> int:
         return 0  # every history is kept within its bound as it grows
 
+    # nodes: of this process, so only tests see one die
+
+    async def join(self, node: str, lease: float, now: datetime) -> None:
+        self._nodes[node] = Node(id=node, beat=0, lease=lease, started_at=now, seen_at=now)
+
+    async def leave(self, node: str) -> None:
+        if (known := self._nodes.get(node)) is not None:
+            self._nodes[node] = attrs.evolve(known, is_dead=True)
+            self._forget_dead()
+
+    def pulse(self, node: str) -> AbstractAsyncContextManager[Beat]:
+        return self._pulse(node)
+
+    @asynccontextmanager
+    async def _pulse(self, node: str) -> AsyncGenerator[Beat]:
+        async def beat() -> bool:
+            known = self._nodes.get(node)
+            if known is None or known.is_dead:
+                return False
+            self._nodes[node] = attrs.evolve(known, beat=known.beat + 1)
+            return True
+
+        yield beat
+
+    async def nodes(self) -> list[Node]:
+        return list(self._nodes.values())
+
+    async def reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
+        for node, beat in dead.items():
+            known = self._nodes.get(node)
+            if known is not None and known.beat == beat:
+                self._nodes[node] = attrs.evolve(known, is_dead=True)
+        settled = [
+            (run, after_crash(self._job_of(run), run))
+            for known in self._nodes.values()
+            if known.is_dead
+            for run in self._claims_of(known.id)
+        ]
+        for run, successor in settled:
+            if successor.outcome is PENDING:
+                self._hand_back(run, successor)
+            else:
+                self._end(run, successor, _moment(run), self._runs[run.job_id])
+        self._forget_dead()
+        return [successor for _, successor in settled]
+
     # the parts of the above
+
+    def _claims_of(self, node: str) -> list[Run]:
+        return [run for runs in self._open.values() for run in runs if run.outcome is RUNNING and run.node == node]
+
+    def _job_of(self, run: Run) -> Job | None:
+        """Return the job of an open run; None if it was removed."""
+        return self._jobs.get(run.job_id) or self._retired.get(run.job_id)
+
+    def _forget_dead(self) -> None:
+        for node in [known.id for known in self._nodes.values() if known.is_dead and not self._claims_of(known.id)]:
+            del self._nodes[node]
 
     def _get(self, job_id: str) -> Job:
         try:
@@ -339,7 +404,7 @@ class MemoryJobStore(JobStore):
     def _hand_back(self, claimed: Run, run: Run) -> None:
         """Let *run* wait again in the place of *claimed*; if its job is removed, for nothing: it is cancelled."""
         known, key = self._runs[run.job_id], run.nominal_time.timestamp()
-        job = self._jobs.get(run.job_id) or self._retired.get(run.job_id)
+        job = self._job_of(run)
         if job is None:
             self._end(claimed, _orphaned(run), key, known)
             return

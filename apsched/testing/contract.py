@@ -916,7 +916,7 @@ class JobStoreContract:
             plans = await _take(store, T0 + timedelta(seconds=10 * number))
             await store.finish([_ended(plan.runs[0]) for plan in plans])
 
-        await store.prune(FAR)
+        await store.prune(FAR, ALL)
 
         latest = T0 + timedelta(seconds=10 * (self.keep_runs + 1))
         runs = {name: await _history(store, job_id=name) for name in "abc"}
@@ -931,7 +931,7 @@ class JobStoreContract:
             run = await _take_one(store, T0 + timedelta(seconds=10 * number), plan=plan)
             await store.finish([_ended(run)])
 
-        await store.prune(T0 - TICK)
+        await store.prune(T0 - TICK, ALL)
 
         runs = await _history(store)
         assert [run.nominal_time for run in runs[:2]] == [T0 + timedelta(seconds=30), T0 + timedelta(seconds=20)]
@@ -942,7 +942,7 @@ class JobStoreContract:
         await store.add_run(_run(at=T0 + timedelta(seconds=20)))
         await store.finish([_ended(first)])
 
-        await store.prune(FAR)
+        await store.prune(FAR, ALL)
 
         assert _outcomes(await _history(store)) == [PENDING, RUNNING]
         assert len(await store.finish([_ended(second)])) == 1
@@ -954,10 +954,10 @@ class JobStoreContract:
             await store.finish([_ended(run)])
         before = len(await _history(store))
 
-        forgotten = await store.prune(FAR)
+        forgotten = await store.prune(FAR, ALL)
 
         assert before - forgotten == len(await _history(store)) == 1
-        assert await store.prune(FAR) == 0
+        assert await store.prune(FAR, ALL) == 0
 
 
 def _job(id: str = "job", *, due: datetime | None = T0, **options: Any) -> Job:
