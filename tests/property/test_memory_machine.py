@@ -75,6 +75,7 @@ class MemoryStoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.store = MemoryJobStore(keep_runs=10_000)
+        drive(self.store.join("node", 15.0, T0))
         self.now = T0
         self.jobs: dict[str, ModelJob] = {}
         self.runs: dict[tuple[str, datetime], ModelRun] = {}

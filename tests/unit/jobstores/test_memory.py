@@ -37,6 +37,13 @@ def make_run(job_id: str = "job", at: datetime = T0) -> Run:
     return Run(job_id=job_id, nominal_time=at, due_time=at, outcome=Outcome.PENDING, is_manual=True)
 
 
+def open_store(**bounds: int) -> MemoryJobStore:
+    """Return a store that knows the node."""
+    store = MemoryJobStore(**bounds)
+    drive(store.join("node", 15.0, T0))
+    return store
+
+
 def take(store: MemoryJobStore, now: datetime = T0) -> list[Plan]:
     return drive(store.take_due(now, {"default": 1000}, plan, "node"))
 
@@ -56,7 +63,7 @@ def history(store: MemoryJobStore, job_id: str | None = None) -> list[Run]:
 
 @pytest.fixture
 def store() -> MemoryJobStore:
-    return MemoryJobStore()
+    return open_store()
 
 
 # it never suspends
@@ -72,7 +79,7 @@ def test_no_method_suspends(store: MemoryJobStore) -> None:
     drive(store.add_run(make_run("a")))
     drive(store.finish([end(run) for made in take(store) for run in made.runs]))
     drive(store.runs(RunFilter(), 10))
-    drive(store.prune(T0))
+    drive(store.prune(T0, 10))
     drive(store.remove("a"))
     drive(store.clear())
     drive(store.__aexit__(None, None, None))
@@ -191,7 +198,7 @@ def test_memory_does_not_grow_with_the_number_of_updates(store: MemoryJobStore) 
 
 
 def test_memory_does_not_grow_with_the_number_of_jobs_that_are_added_and_removed() -> None:
-    store = MemoryJobStore(keep_gone_jobs=100)
+    store = open_store(keep_gone_jobs=100)
 
     def work() -> None:
         for number in range(20_000):
@@ -203,7 +210,7 @@ def test_memory_does_not_grow_with_the_number_of_jobs_that_are_added_and_removed
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_jobs_that_finish() -> None:
-    store = MemoryJobStore(keep_gone_jobs=100)
+    store = open_store(keep_gone_jobs=100)
 
     def work() -> None:
         for number in range(20_000):
@@ -215,7 +222,7 @@ def test_memory_does_not_grow_with_the_number_of_jobs_that_finish() -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_runs() -> None:
-    store = MemoryJobStore(keep_runs=10)
+    store = open_store(keep_runs=10)
     drive(store.add([make_job()]))
 
     def work() -> None:
@@ -234,7 +241,7 @@ def test_jobs_stay_due_when_many_outdated_ones_are_dropped(store: MemoryJobStore
     for number in range(1, 5000, 4):
         drive(store.update(str(number), lambda job: attrs.evolve(job, executor="other")))
 
-    taken = [made.job.id for made in drive(store.take_due(T0 + timedelta(seconds=9), {"default": 9999}, plan, "n"))]
+    taken = [made.job.id for made in drive(store.take_due(T0 + timedelta(seconds=9), {"default": 9999}, plan, "node"))]
 
     assert sorted(map(int, taken)) == sorted([*range(3, 5000, 4), *range(1, 5000, 4)])  # the others are quarantined
     assert len(drive(store.select(JobFilter(is_quarantined=True)))) == 1250
@@ -244,7 +251,7 @@ def test_jobs_stay_due_when_many_outdated_ones_are_dropped(store: MemoryJobStore
 
 
 def test_the_history_of_the_jobs_that_went_last_is_kept() -> None:
-    store = MemoryJobStore(keep_gone_jobs=2)
+    store = open_store(keep_gone_jobs=2)
     for name in "abcd":
         drive(store.add([make_job(name)]))
         run_all(store)
@@ -254,7 +261,7 @@ def test_the_history_of_the_jobs_that_went_last_is_kept() -> None:
 
 
 def test_a_job_that_went_twice_went_at_the_second_time() -> None:
-    store = MemoryJobStore(keep_gone_jobs=2)
+    store = open_store(keep_gone_jobs=2)
     for name in "abac":
         drive(store.add([make_job(name)]))
         run_all(store)
@@ -264,7 +271,7 @@ def test_a_job_that_went_twice_went_at_the_second_time() -> None:
 
 
 def test_the_history_of_a_job_that_has_come_back_is_kept() -> None:
-    store = MemoryJobStore(keep_gone_jobs=1)
+    store = open_store(keep_gone_jobs=1)
     for name in "ab":
         drive(store.add([make_job(name)]))
         run_all(store)
@@ -279,7 +286,7 @@ def test_the_history_of_a_job_that_has_come_back_is_kept() -> None:
 @pytest.mark.parametrize("trigger", [ONCE, EVERY_10], ids=["finished", "removed"])
 @pytest.mark.parametrize("outcome", [Outcome.SUCCEEDED, Outcome.PENDING])
 def test_a_job_has_gone_when_its_last_run_has_ended(trigger: BaseTrigger, outcome: Outcome) -> None:
-    store = MemoryJobStore(keep_gone_jobs=0)
+    store = open_store(keep_gone_jobs=0)
     drive(store.add([make_job(trigger=trigger)]))
     (made,) = take(store)
     if trigger is EVERY_10:
@@ -295,7 +302,7 @@ def test_a_job_has_gone_when_its_last_run_has_ended(trigger: BaseTrigger, outcom
 
 
 def test_without_room_for_gone_jobs_removing_one_that_has_pending_runs_forgets_them() -> None:
-    store = MemoryJobStore(keep_gone_jobs=0)
+    store = open_store(keep_gone_jobs=0)
     drive(store.add([make_job(due=FAR)]))
     drive(store.add_run(make_run()))
     drive(store.add_run(make_run()))
@@ -309,7 +316,7 @@ def test_without_room_for_gone_jobs_removing_one_that_has_pending_runs_forgets_t
 @pytest.mark.parametrize("is_removed", [True, False])
 @pytest.mark.parametrize("keep", [0, 3])
 def test_a_job_that_is_gone_keeps_as_many_runs_as_it_has_named(keep: int, is_removed: bool) -> None:
-    store = MemoryJobStore(keep_runs=1)
+    store = open_store(keep_runs=1)
     trigger = IntervalTrigger(seconds=10, start_date=T0, end_date=T0 + timedelta(seconds=45), timezone="UTC")
     drive(store.add([make_job(trigger=trigger, keep_runs=keep)]))
     for number in range(4):
@@ -327,7 +334,7 @@ def test_pruning_has_nothing_to_do(store: MemoryJobStore) -> None:
     drive(store.add([make_job()]))
     run_all(store)
 
-    assert drive(store.prune(FAR)) == 0
+    assert drive(store.prune(FAR, 10)) == 0
     assert len(history(store)) == 1
 
 

@@ -1,15 +1,4 @@
-"""State what holds for every job store, as tests to run against one (layer 10).
-
-    from apsched.testing.contract import JobStoreContract
-
-    class TestMyStore(JobStoreContract):
-        @pytest.fixture
-        async def store(self) -> AsyncIterator[JobStore]:
-            async with MyStore("server/empty-database") as store:
-                yield store
-
-Needs pytest; anyio brings the plugin that runs the tests, on each event loop that the fixture `anyio_backend` names. To
-see values where an assertion fails, call `pytest.register_assert_rewrite("apsched.testing.contract")` in a conftest.py.
+"""State what holds for every job store (layer 10).
 
 Rule 1: a test says one sentence of `apsched.jobstores.base`, and asks nothing that is not written there.
 Rule 2: nothing here reads a clock or waits.
@@ -36,6 +25,8 @@ T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 FAR = T0 + timedelta(days=365)
 TICK = timedelta(microseconds=1)
 ALL = 1000  # more jobs and runs than a test makes
+OWNERS = ("a", "b", "c", "d", "node")
+LEASE = 15.0  # seconds
 
 RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
 FAILED, CANCELLED, MISSED = Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED
@@ -62,6 +53,12 @@ class JobStoreContract:
     def store(self) -> JobStore:
         """Return the store to test, entered and empty."""
         raise NotImplementedError("a subclass of JobStoreContract must override the fixture 'store'; give it a store")
+
+    @pytest.fixture(autouse=True)
+    async def joined(self, store: JobStore) -> None:
+        """Let the nodes that claim be known to the store."""
+        for owner in OWNERS:
+            await store.join(owner, LEASE, T0)
 
     # adding
 
