@@ -124,6 +124,10 @@ class JobStore(ABC):
     the first one did. Stores decide nothing: *plan*, *merge* and *change* are pure functions that they call inside the
     transaction and may call again when it has to be repeated.
 
+    Instants are kept to the microsecond; those of a job come back in the zone of its trigger. A text of a job that
+    cannot be kept as it is makes the job unfit for the store (`TransientJobError`). What a run brings is never refused:
+    of a text or a return value that cannot be kept as it is, the store keeps what it can.
+
     Entered and left in the event loop; entering connects and creates what is missing, constructing does neither.
 
     Attributes:
@@ -273,7 +277,8 @@ class JobStore(ABC):
 
         Returns:
             Those that are stored now, the very objects; a run whose claim (its epoch) was lost is left out and changes
-            nothing. Finishing a run again in the same way changes nothing and counts as stored.
+            nothing. Finishing a run again in the same way, to the same outcome under the same epoch, changes nothing
+            and counts as stored; so does handing it back again, until it is claimed anew.
         """
 
     @abstractmethod
@@ -321,7 +326,7 @@ class JobStore(ABC):
 
     @abstractmethod
     async def leave(self, node: str) -> None:
-        """Forget *node*; runs that it still has are settled by the next `reap`, as if it had died."""
+        """Forget *node*, if it is known; runs that it still has are settled by the next `reap`, as if it had died."""
 
     @abstractmethod
     def pulse(self, node: str) -> AbstractAsyncContextManager[Beat]:
@@ -334,7 +339,7 @@ class JobStore(ABC):
 
     @abstractmethod
     async def nodes(self) -> list[Node]:
-        """Return the nodes that have joined and not left; dead ones while runs of theirs are not settled."""
+        """Return the nodes that have joined; those that have died or left only while runs of theirs are not settled."""
 
     @abstractmethod
     async def reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:

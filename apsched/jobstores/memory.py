@@ -166,6 +166,9 @@ class MemoryJobStore(JobStore):
             current = known.get(key)
             if current is None or current.epoch != run.epoch:
                 continue
+            if current.outcome is run.outcome and current.outcome is not RUNNING:
+                stored.append(run)  # once more
+                continue
             if current.outcome is PENDING and run.outcome is CANCELLED:
                 self._dequeue(current)
             elif current.outcome is not RUNNING:
@@ -194,6 +197,10 @@ class MemoryJobStore(JobStore):
 
     async def join(self, node: str, lease: float, now: datetime) -> None:
         self._nodes[node] = Node(id=node, beat=0, lease=lease, started_at=now, seen_at=now)
+        released = [job for job in self._jobs.values() if job.quarantine is not None]
+        for job in released:
+            job.quarantine = None
+        self._schedule(released)
 
     async def leave(self, node: str) -> None:
         if (known := self._nodes.get(node)) is not None:

@@ -10,6 +10,8 @@ from apsched.testing.contract import JobStoreContract
 
 
 class TestMemoryJobStore(JobStoreContract):
+    is_persistent = False
+
     @pytest.fixture
     async def store(self) -> AsyncIterator[JobStore]:
         async with MemoryJobStore() as store:
