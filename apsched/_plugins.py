@@ -1,8 +1,8 @@
-"""Find triggers, job stores and executors by alias (layer 5).
+"""Find triggers, job stores, executors and serializers by alias (layer 5).
 
 Built-in ones are reached by the name of their module, at run time: this is the one way in which a lower layer leads to
-a higher one. Those of other packages are entry points in the groups `apsched.triggers`, `apsched.jobstores` and
-`apsched.executors`.
+a higher one. Those of other packages are entry points in the groups `apsched.triggers`, `apsched.jobstores`,
+`apsched.executors` and `apsched.serializers`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,24 @@ EXECUTORS: Mapping[str, str] = {
     "asyncio": "apsched.executors.asyncio:AsyncIOExecutor",
     "debug": "apsched.executors.debug:DebugExecutor",
 }
-EXTRAS: Mapping[str, str] = {}  # alias -> extra that it needs
-BUILT_IN: Mapping[str, Mapping[str, str]] = {"trigger": TRIGGERS, "jobstore": JOBSTORES, "executor": EXECUTORS}
-NOUNS: Mapping[str, str] = {"trigger": "trigger", "jobstore": "job store", "executor": "executor"}
+SERIALIZERS: Mapping[str, str] = {
+    "json": "apsched.serializers.json:JSONSerializer",
+    "cbor": "apsched.serializers.cbor:CBORSerializer",
+    "pickle": "apsched.serializers.pickle:PickleSerializer",
+}
+EXTRAS: Mapping[str, str] = {"cbor": "cbor"}  # alias -> extra that it needs
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    "trigger": TRIGGERS,
+    "jobstore": JOBSTORES,
+    "executor": EXECUTORS,
+    "serializer": SERIALIZERS,
+}
+NOUNS: Mapping[str, str] = {
+    "trigger": "trigger",
+    "jobstore": "job store",
+    "executor": "executor",
+    "serializer": "serializer",
+}
 
 
 @cache
@@ -53,7 +68,7 @@ def find(kind: str, alias: str) -> Any:
     Return the class that *alias* stands for.
 
     Args:
-        kind: `"trigger"`, `"jobstore"` or `"executor"`.
+        kind: `"trigger"`, `"jobstore"`, `"executor"` or `"serializer"`.
         alias: A name such as `"interval"`.
 
     Raises:

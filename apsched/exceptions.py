@@ -5,6 +5,7 @@ ApschedError
 ├── ConflictingIdError (KeyError)          the id is taken
 ├── AliasLookupError (KeyError)            no executor or job store of that alias
 ├── TransientJobError (ValueError)         the job cannot be stored there
+├── UnstorableError (ValueError)           a value is of a type that a serializer does not take
 ├── JobStoreUnavailableError               the server of a job store cannot be reached or refuses
 ├── JobStoreVersionError                   what a job store finds was written by another version
 ├── LeaseLostError                         the node was taken for dead
@@ -23,7 +24,11 @@ import errors from; `apsched` itself does not repeat them.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80  # characters
 
 
 class ApschedError(Exception):
@@ -93,6 +98,22 @@ class LeaseLostError(ApschedError):
     def __init__(self, node: str) -> None:
         super().__init__(f"node {node} was taken for dead, or has not joined; it must join under a new id")
         self.node = node
+
+
+class UnstorableError(ApschedError, ValueError):
+    """
+    A serializer is given what it cannot write.
+
+    Attributes:
+        path: Where in the whole it stands: `kwargs['options'][2].started`. A key of the outermost dictionary stands by
+            its bare name; the whole itself is `value`.
+        value: What stands there.
+    """
+
+    def __init__(self, path: str, value: object, problem: str) -> None:
+        super().__init__(f"{path} cannot be stored, got {_shown(value)}: {problem}")
+        self.path = path
+        self.value = value
 
 
 class SchedulerStateError(ApschedError, RuntimeError):
@@ -186,3 +207,11 @@ class AliasLookupError(ApschedError, KeyError):
         listed = ", ".join(sorted(known)) or "none"
         super().__init__(f"No such {kind}: {alias}; there are: {listed}" + (f"; {advice}" if advice else ""))
         self.alias = alias
+
+
+def _shown(value: object) -> str:  # pyright: ignore[reportUnusedFunction]  # the serializers show values so, too
+    """Return a text of at most some hundred characters for *value*, whatever its own `repr` does."""
+    try:
+        return _SHORT.repr(value)
+    except Exception:  # a number may have more digits than Python converts, and a class of the user may do anything
+        return f"<{type(value).__qualname__} object>"
