@@ -13,6 +13,7 @@ from tests.servers._server import Server
 from tests.servers.mongodb_server import MongoDB, start_mongodb, start_mongodb_standalone
 from tests.servers.mysql_server import MySQL, start_mysql
 from tests.servers.postgresql_server import PostgreSQL, start_postgresql
+from tests.servers.proxy import Proxy
 from tests.servers.redis_server import Redis, start_redis
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MongoDB",
     "MySQL",
     "PostgreSQL",
+    "Proxy",
     "Redis",
     "Server",
     "start_mongodb",

@@ -47,7 +47,7 @@ class Server(ABC):
 
     @abstractmethod
     def database(self) -> AbstractContextManager[str]:
-        """Give the URL of an empty database that nobody else uses; it is removed at the end, in use or not."""
+        """Give the URL of an empty database for one user; when it is removed at the end, the server must be up."""
 
     def kill(self) -> None:
         """End it by SIGKILL; the system keeps what it has written."""

@@ -56,7 +56,7 @@ def start_mongodb() -> Generator[MongoDB]:
         try:
             yield MongoDB(f"mongodb://{HOST}:{port}/?replicaSet={REPLICA_SET}", process)
         finally:
-            process.stop()
+            process.kill()  # to end in good order takes a second
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def start_mongodb_standalone() -> Generator[MongoDB]:
         try:
             yield MongoDB(f"mongodb://{HOST}:{port}/", process)
         finally:
-            process.stop()
+            process.kill()  # to end in good order takes a second
 
 
 def _process(folder: Path, port: int, is_ready: Callable[[int], bool], *options: str) -> Process:
@@ -114,6 +114,7 @@ def _is_primary(port: int) -> bool:
         state = client.admin.command("hello")
         if "setName" not in state:
             members = [{"_id": 0, "host": f"{HOST}:{port}"}]
-            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+            settings = {"electionTimeoutMillis": 1000}
+            client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members, "settings": settings})
         return bool(state["isWritablePrimary"])
     return False

