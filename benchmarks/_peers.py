@@ -23,17 +23,21 @@ import sys
 import tempfile
 import venv
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS, V3, V4 = "apsched", "APScheduler 3.11.3", "APScheduler 4.0.0a6"
+PGQUEUER, PROCRASTINATE = "PgQueuer 1.6.0", "procrastinate 3.10.0"
 BARE = "bare"
 REQUIREMENTS = {
     OURS: ("anyio>=4.16,<5", "attrs>=25.1", "tzdata", "tzlocal>=5.3"),
-    V3: ("APScheduler==3.11.3",),
-    V4: ("APScheduler==4.0.0a6",),
+    V3: ("APScheduler==3.11.3", "sqlalchemy", "psycopg2-binary", "pymysql", "redis", "pymongo"),
+    V4: ("APScheduler==4.0.0a6", "sqlalchemy[asyncio]<2.1", "asyncpg", "sniffio"),
+    PGQUEUER: ("pgqueuer==1.6.0", "asyncpg"),
+    PROCRASTINATE: ("procrastinate==3.10.0", "psycopg[binary,pool]"),
 }
 TIMEOUT = 900  # seconds for one measurement
 
@@ -109,10 +113,21 @@ def options(description: str, rounds: int) -> argparse.Namespace:
 
 
 def interleave(
-    script: str, measurements: Sequence[Mapping[str, Any]], rounds: int, keys: Iterable[str]
+    script: str,
+    measurements: Sequence[Mapping[str, Any]],
+    rounds: int,
+    keys: Iterable[str],
+    around: Callable[[Mapping[str, Any]], AbstractContextManager[Mapping[str, Any]]] = lambda _: nullcontext({}),
 ) -> list[dict[str, Any]]:
     """
     Measure all of *measurements*, which are arguments of `measure`, round after round.
+
+    Args:
+        script: The benchmark.
+        measurements: Arguments of `measure`.
+        rounds: How often each is measured.
+        keys: What of the workers' answers is collected.
+        around: Opens what one measurement needs, and gives further arguments of the worker.
 
     Returns:
         Each measurement with the median, the least and all values of each of *keys* that its worker gave.
@@ -120,7 +135,8 @@ def interleave(
     collected: list[list[dict[str, Any]]] = [[] for _ in measurements]
     for number in range(rounds):
         for results, arguments in zip(collected, measurements, strict=True):
-            result = measure(script, **arguments)
+            with around(arguments) as more:
+                result = measure(script, **arguments, **more)
             if result is not None:
                 results.append(result)
                 shown = "  ".join(f"{key} {value:.6g}" for key, value in result.items() if isinstance(value, float))
