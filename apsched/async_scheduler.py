@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
-from apsched import _eventloop, _plugins, _timezones
+from apsched import _eventloop, _timezones
+from apsched._configuration import PREFIXES, configurable, make_part
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
@@ -49,9 +49,7 @@ from apsched.exceptions import (
     SchedulerNotRunningError,
     SchedulerStateError,
 )
-from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.executors.base import Executor
-from apsched.executors.pool import ThreadPoolExecutor
 from apsched.job import JobDefaults
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.memory import MemoryJobStore
@@ -61,7 +59,6 @@ from apsched.notifiers.local import LocalNotifier
 logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
 F = TypeVar("F", bound=Callable[..., Any])
-P = ParamSpec("P")
 
 MAX_IDLE = 5.0  # seconds
 LEASE = 15.0  # seconds
@@ -69,33 +66,6 @@ LEASE = 15.0  # seconds
 STATE_STOPPED = 0
 STATE_RUNNING = 1
 STATE_PAUSED = 2
-
-
-def keywords_only(method: Callable[P, None]) -> Callable[P, None]:
-    """
-    Let *method* say what to do where it gets a dictionary, as in APScheduler 3, or a keyword that it does not know.
-
-    Its parameters, types and help stay; it must take keywords only.
-    """
-
-    @functools.wraps(method)
-    def call(*args: P.args, **options: P.kwargs) -> None:
-        self, *others = args
-        subject = type(self).__name__ if method.__name__ == "__init__" else method.__name__
-        if others:
-            raise TypeError(
-                f"{subject} takes keywords only, got {others[0]!r}; the dictionaries of APScheduler 3 come in a later "
-                "release: use jobstores=, executors=, job_defaults=, timezone="
-            )
-        try:
-            method(*args, **options)
-        except TypeError:
-            error = _plugins.misuse(subject, functools.partial(method, *args), options)
-            if error is None:
-                raise
-            raise error from None
-
-    return call
 
 
 class _Lifetime:
@@ -134,8 +104,11 @@ class AsyncScheduler(JobRegistry, RunHistory):
     in the same event loop; programs without one use `apsched.schedulers.background`.
 
     Args:
-        jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type` beside its arguments.
-            `default` is a memory store unless it is given.
+        gconfig: A dictionary of these options with dotted keys and texts, as in APScheduler 3; other arguments replace
+            what it says.
+        prefix: What its keys begin with; those that do not are left alone. A text, several, or None for all keys.
+        jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type`, or a class under `class`,
+            beside its arguments. `default` is a memory store unless it is given.
         executors: Alias -> executor, in the same forms. Unless they are given, `default` runs plain functions in 10
             threads and sends coroutine functions to `asyncio`, which awaits them in the event loop.
         job_defaults: Options of jobs that do not name their own: see `JobDefaults`.
@@ -153,10 +126,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
         timezone: Its zone.
     """
 
-    @keywords_only
+    _own_executors: ClassVar[Mapping[str, str]] = {COROUTINE_EXECUTOR: "asyncio", DEFAULT_EXECUTOR: "threadpool"}
+
+    @configurable
     def __init__(
         self,
+        gconfig: Mapping[str, Any] | None = None,
         *,
+        prefix: str | Sequence[str] | None = PREFIXES,
         jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
         executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
@@ -167,6 +144,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         start_paused: bool = False,
         listeners_in_thread: bool = False,
     ) -> None:
+        del gconfig, prefix  # `configurable` has read them
         if isinstance(max_idle, bool) or not isinstance(max_idle, (int, float)) or not max_idle > 0:
             raise ValueError(f"max_idle must be more than 0 seconds, got {max_idle!r}")
         clock = SystemClock() if clock is None else clock
@@ -187,8 +165,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._life: _Lifetime | None = None
         self.node: str = ""
         self._executors: dict[str, Executor] = {
-            COROUTINE_EXECUTOR: AsyncIOExecutor(),
-            DEFAULT_EXECUTOR: ThreadPoolExecutor(),
+            alias: self._make_executor(plugin) for alias, plugin in self._own_executors.items()
         }
         self.configure(
             jobstores=jobstores,
@@ -219,10 +196,12 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """Whether it claims nothing until `resume`."""
         return self._is_paused
 
-    @keywords_only
+    @configurable
     def configure(
         self,
+        gconfig: Mapping[str, Any] | None = None,
         *,
+        prefix: str | Sequence[str] | None = PREFIXES,
         jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
         executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
@@ -232,6 +211,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
         Change what the constructor was given, before the start; jobs that were added already stay as they are.
 
         Args:
+            gconfig: A dictionary of these options, as in the constructor.
+            prefix: What its keys begin with.
             jobstores: Stores to add, or to put in the place of those of the same alias.
             executors: Executors to add, or to put in the place of those of the same alias.
             job_defaults: Options of jobs that do not name their own.
@@ -245,13 +226,19 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if self._life is not None:
             raise SchedulerAlreadyRunningError("configure() is for the time before the start; the scheduler is running")
+        del gconfig, prefix  # `configurable` has read them
         defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
-        stores = {alias: _part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()}
-        made = {alias: _part("executor", Executor, value) for alias, value in (executors or {}).items()}
+        stores = {alias: make_part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()}
+        made = {alias: self._make_executor(value) for alias, value in (executors or {}).items()}
         self._maker = JobMaker(defaults, zone)
         self._stores.update(stores)
         self._executors.update(made)
+
+    def _make_executor(self, value: object, options: Mapping[str, Any] | None = None) -> Executor:
+        """Return the executor that *value* is, names or describes; where a framework has a say in that, it is here."""
+        made: Executor = make_part("executor", Executor, value, options)
+        return made
 
     # lifetime
 
@@ -439,7 +426,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if alias in self._stores and (self._is_started or not isinstance(self._stores[alias], MemoryJobStore)):
             raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
-        store: JobStore = _part("jobstore", JobStore, jobstore, options)
+        store: JobStore = make_part("jobstore", JobStore, jobstore, options)
         if self._runner is not None:
             await self._part_tasks.start(self._host_store, alias, store, self._runner)
         self._stores[alias] = store
@@ -483,7 +470,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if alias in self._executors and self._is_started:
             raise ValueError(f'This scheduler already has an executor by the alias of "{alias}"; choose another alias')
-        made: Executor = _part("executor", Executor, executor, options)
+        made = self._make_executor(executor, options)
         self._executors[alias] = made
         if self._is_started:
             await self._part_tasks.start(self._host_executor, alias, made)
@@ -746,27 +733,3 @@ def _check_wait(wait: object) -> None:
         raise TypeError(f"wait must be True, False or seconds from 0 on, got {wait!r}")
     if not wait >= 0:
         raise ValueError(f"wait must be True, False or seconds from 0 on, got {wait!r}")
-
-
-def _part(kind: str, base: type[Any], value: object, options: Mapping[str, Any] | None = None) -> Any:
-    """Return the store or executor that *value* is, names or describes."""
-    if isinstance(value, base):
-        if options:
-            raise TypeError(f"arguments go with the alias of a plugin, got {', '.join(options)} beside {value!r}")
-        return value
-    if isinstance(value, Mapping):
-        options = {**value, **(options or {})}
-        value = options.pop("type", None)
-    if isinstance(value, str):
-        make, options = _plugins.find(kind, value), options or {}
-        try:
-            return make(**options)
-        except TypeError:
-            error = _plugins.misuse(f"{_plugins.NOUNS[kind]} {value!r}", make, options)
-            if error is None:
-                raise
-            raise error from None
-    noun = "an executor" if kind == "executor" else "a job store"
-    raise TypeError(
-        f"{noun} must be an instance, the alias of a plugin, or a mapping with that under 'type', got {value!r}"
-    )

@@ -13,10 +13,11 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from apsched._configuration import PREFIXES, configurable
 from apsched._portal import Portal
 from apsched.async_scheduler import (
     MAX_IDLE,
@@ -24,7 +25,6 @@ from apsched.async_scheduler import (
     STATE_RUNNING,
     STATE_STOPPED,
     AsyncScheduler,
-    keywords_only,
 )
 from apsched.clock import Clock
 from apsched.engine.history import RunHandle
@@ -135,10 +135,12 @@ class BaseScheduler:
     listeners are called in a thread of their own.
     """
 
-    @keywords_only
+    @configurable
     def __init__(
         self,
+        gconfig: Mapping[str, Any] | None = None,
         *,
+        prefix: str | Sequence[str] | None = PREFIXES,
         jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
         executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
@@ -152,8 +154,11 @@ class BaseScheduler:
         Make a scheduler that has not started.
 
         Args:
-            jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type` beside its arguments.
-                `default` is a memory store unless it is given.
+            gconfig: A dictionary of these options with dotted keys and texts, as in APScheduler 3; other arguments
+                replace what it says.
+            prefix: What its keys begin with; those that do not are left alone. A text, several, or None for all keys.
+            jobstores: Alias -> job store, or its alias, or a mapping with the alias under `type`, or a class under
+                `class`, beside its arguments. `default` is a memory store unless it is given.
             executors: Alias -> executor, in the same forms. Unless they are given, `default` runs plain functions in 10
                 threads and sends coroutine functions to `asyncio`, which awaits them in the scheduler's own event loop.
             job_defaults: Options of jobs that do not name their own: see `JobDefaults`.
@@ -169,6 +174,7 @@ class BaseScheduler:
             TypeError: A value is of the wrong type, or there is no such parameter.
             ValueError: A value is out of range.
         """
+        del gconfig, prefix  # `configurable` has read them
         self._daemon = daemon
         self._portal = Portal("apsched")
         self._core = AsyncScheduler(
