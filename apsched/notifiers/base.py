@@ -26,4 +26,9 @@ class Notifier(ABC):
 
     @abstractmethod
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """Open the stream of aliases that other nodes have named."""
+        """
+        Open the stream of aliases that other nodes name from then on; own hints may be among them.
+
+        Hints that nobody has taken yet may be merged, as long as each alias is named once more. The stream raises what
+        goes wrong; to listen on, open it anew.
+        """

@@ -1,4 +1,4 @@
-"""What holds for every executor that takes calls without a task, on both event loops."""
+"""What holds for executors that take calls without a task, beyond their contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import pytest
 
-from apsched.exceptions import ExecutorRefusedError
 from apsched.executors.base import Call, Executor
 from apsched.executors.debug import DebugExecutor
 from apsched.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
@@ -43,10 +42,6 @@ def add_one(value: int) -> int:
     return value + 1
 
 
-def fail(message: str) -> None:
-    raise LookupError(message)
-
-
 def make_call(func: Callable[..., Any], *args: Any) -> Call:
     call = Call(func, args, {}, lambda: datetime(2026, 7, 1, tzinfo=UTC))
     call.capture()
@@ -57,25 +52,6 @@ def make_call(func: Callable[..., Any], *args: Any) -> Call:
 async def executor(request: pytest.FixtureRequest, anyio_backend: object) -> AsyncIterator[Executor]:
     async with MAKERS[request.param]() as executor:
         yield executor
-
-
-async def test_what_the_callable_returns_comes_to_the_end_in_the_thread_of_the_loop(executor: Executor) -> None:
-    end = End()
-
-    executor.submit(make_call(add_one, 1), end)
-    await end.is_there.wait()
-
-    assert (end.value, end.error) == (2, None)
-    assert end.thread is threading.current_thread()
-
-
-async def test_what_the_callable_raises_comes_to_the_end(executor: Executor) -> None:
-    end = End()
-
-    executor.submit(make_call(fail, "nothing there"), end)
-    await end.is_there.wait()
-
-    assert isinstance(end.error, LookupError)
 
 
 async def test_a_call_that_is_given_up_in_the_queue_is_never_entered(executor: Executor) -> None:
@@ -93,14 +69,6 @@ async def test_a_call_that_is_given_up_in_the_queue_is_never_entered(executor: E
     assert not second.is_there.is_set()
 
 
-async def test_a_call_that_is_given_up_after_its_end_was_entered(executor: Executor) -> None:
-    end = End()
-    give_up = executor.submit(make_call(add_one, 1), end)
-    await end.is_there.wait()
-
-    assert give_up()
-
-
 async def test_the_callable_sees_the_context_that_the_call_has_taken() -> None:
     async with ThreadPoolExecutor(1) as executor:
         end = End()
@@ -112,13 +80,6 @@ async def test_the_callable_sees_the_context_that_the_call_has_taken() -> None:
         await end.is_there.wait()
 
         assert end.value == 1
-
-
-async def test_a_closed_executor_refuses(executor: Executor) -> None:
-    await executor.__aexit__(None, None, None)
-
-    with pytest.raises(ExecutorRefusedError, match="takes no calls"):
-        executor.submit(make_call(add_one, 1), End())
 
 
 async def test_an_executor_that_needs_tasks_says_so() -> None:

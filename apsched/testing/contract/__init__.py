@@ -1,4 +1,4 @@
-"""State what holds for every job store, as tests to run against one of your own (layer 10).
+"""State what holds for every job store, executor and notifier, as tests to run against one of your own (layer 10).
 
     from apsched.testing.contract import JobStoreContract
 
@@ -12,9 +12,11 @@ Needs pytest; anyio brings the plugin that runs the tests, on each event loop th
 see values where an assertion fails, call `pytest.register_assert_rewrite("apsched.testing.contract")` in a conftest.py.
 
 Rule 1: a test says one sentence of the port, and asks nothing that is not written there.
-Rule 2: nothing here reads a clock.
+Rule 2: nothing here reads a clock, and nothing waits but for what is to come.
 """
 
+from apsched.testing.contract.executor import ExecutorContract
 from apsched.testing.contract.jobstore import JobStoreContract
+from apsched.testing.contract.notifier import NotifierContract
 
-__all__ = ["JobStoreContract"]
+__all__ = ["ExecutorContract", "JobStoreContract", "NotifierContract"]

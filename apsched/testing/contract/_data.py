@@ -102,7 +102,7 @@ class DataTests(StoreFixtures):
 
     # texts
 
-    @pytest.mark.parametrize("text", [ODD, "\U0001f600" * 191, " ", "a\u0000b"[:1] + "%00", "\uffff", "..", "null"])
+    @pytest.mark.parametrize("text", [ODD, "\U0001f600" * 191, " ", "a%00", "\uffff", "..", "null"])
     async def test_any_text_can_be_an_id(self, store: JobStore, text: str) -> None:
         await store.add([make_job(text), make_job("other", due=FAR)])
 
