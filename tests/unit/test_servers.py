@@ -165,10 +165,11 @@ def test_a_server_outlives_the_thread_that_started_it() -> None:
             assert count_redis(url) == 1
 
 
-def test_a_server_ends_with_the_tests_even_when_they_are_killed() -> None:
+def test_a_server_ends_with_the_tests_even_when_they_are_killed(tmp_path: Path) -> None:
     program = "from tests.servers import start_redis\nwith start_redis() as server: print(server.port); input()"
     command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tests:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # nobody is left to remove the server's
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tests:
         assert tests.stdout
         port = int(tests.stdout.readline())
         with closing(socket.create_connection(("127.0.0.1", port), 10.0)) as connection:
