@@ -41,6 +41,11 @@ EXECUTORS: Mapping[str, str] = {
     "processpool": "apsched.executors.pool:ProcessPoolExecutor",
     "asyncio": "apsched.executors.asyncio:AsyncIOExecutor",
     "debug": "apsched.executors.debug:DebugExecutor",
+    "gevent": "apsched.executors.gevent:GeventExecutor",
+    "tornado": "apsched.executors.tornado:TornadoExecutor",
+    "twisted": "apsched.executors.twisted:TwistedExecutor",
+    "twisted-reactor": "apsched.executors.twisted:TwistedReactorExecutor",
+    "qt-gui": "apsched.executors.qt:QtGuiExecutor",
 }
 SERIALIZERS: Mapping[str, str] = {
     "json": "apsched.serializers.json:JSONSerializer",

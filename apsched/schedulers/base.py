@@ -47,12 +47,16 @@ EXIT_PATIENCE = 5.0  # seconds that the end of the interpreter waits for a sched
 
 
 def plain(
-    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, R]], *, always_waits: bool = False
+    method: Callable[Concatenate[AsyncScheduler, P], Coroutine[Any, Any, R]],
+    *,
+    always_waits: bool = False,
+    waits_for_runs: bool = False,
 ) -> Callable[Concatenate[BaseScheduler, P], R]:
     """
     Make the blocking twin of *method*: same name, parameters, types and help.
 
-    With *always_waits* it is refused in the thread of the event loop before it has begun, not half-way.
+    With *always_waits* it is refused in the thread of the event loop before it has begun, not half-way; with
+    *waits_for_runs* also where runs cannot go on while it waits.
     """
 
     @functools.wraps(method)
@@ -62,6 +66,8 @@ def plain(
                 f"{method.__name__} must wait for something, and cannot in the scheduler's own event loop; "
                 "call it from a thread: of a coroutine function for example by asyncio.to_thread"
             )
+        if waits_for_runs:
+            self._check_may_wait(method.__name__)
         return self._own(self._portal.call(method, self._core, *args, **kwargs))
 
     return call
@@ -75,10 +81,10 @@ class BlockingRunHandle:
         run: The run as it was queued.
     """
 
-    def __init__(self, handle: RunHandle, portal: Portal) -> None:
+    def __init__(self, handle: RunHandle, scheduler: BaseScheduler) -> None:
         self.run: Run = handle.run
         self._handle = handle
-        self._portal = portal
+        self._scheduler = scheduler
 
     @property
     def run_id(self) -> str:
@@ -87,7 +93,8 @@ class BlockingRunHandle:
 
     def wait(self) -> Run:
         """Return the run when it has ended."""
-        return self._portal.call(self._handle.wait)
+        self._scheduler._check_may_wait("wait")
+        return self._scheduler._portal.call(self._handle.wait)
 
     def result(self) -> Any:
         """
@@ -97,7 +104,8 @@ class BlockingRunHandle:
             RunFailedError: The run did not succeed for another reason than an exception.
             BaseException: What the callable raised.
         """
-        return self._portal.call(self._handle.result)
+        self._scheduler._check_may_wait("result")
+        return self._scheduler._portal.call(self._handle.result)
 
 
 def handing_out(
@@ -107,7 +115,7 @@ def handing_out(
 
     @functools.wraps(method)
     def call(self: BaseScheduler, /, *args: P.args, **kwargs: P.kwargs) -> BlockingRunHandle:
-        return BlockingRunHandle(self._portal.call(method, self._core, *args, **kwargs), self._portal)
+        return BlockingRunHandle(self._portal.call(method, self._core, *args, **kwargs), self)
 
     call.__annotations__ = {**method.__annotations__, "return": BlockingRunHandle}
     call.__doc__ = (method.__doc__ or "").replace("await handle.result()", "handle.result()")
@@ -176,8 +184,8 @@ class BaseScheduler:
         """
         del gconfig, prefix  # `configurable` has read them
         self._daemon = daemon
-        self._portal = Portal("apsched")
-        self._core = AsyncScheduler(
+        self._portal = self._make_portal()
+        self._core = self._make_core(
             jobstores=jobstores,
             executors=executors,
             job_defaults=job_defaults,
@@ -206,9 +214,9 @@ class BaseScheduler:
     explain = plain(AsyncScheduler.explain)
     health = plain(AsyncScheduler.health)
     add_jobstore = plain(AsyncScheduler.add_jobstore, always_waits=True)
-    remove_jobstore = plain(AsyncScheduler.remove_jobstore, always_waits=True)
+    remove_jobstore = plain(AsyncScheduler.remove_jobstore, always_waits=True, waits_for_runs=True)
     add_executor = plain(AsyncScheduler.add_executor, always_waits=True)
-    remove_executor = plain(AsyncScheduler.remove_executor, always_waits=True)
+    remove_executor = plain(AsyncScheduler.remove_executor, always_waits=True, waits_for_runs=True)
     add_listener = plain(AsyncScheduler.add_listener)
     remove_listener = plain(AsyncScheduler.remove_listener)
     pause = plain(AsyncScheduler.pause)
@@ -290,6 +298,15 @@ class BaseScheduler:
         self._portal.call(self._core.shutdown, wait)
         if not is_inside:
             self._portal.join()
+
+    def _make_portal(self) -> Portal:
+        return Portal("apsched")
+
+    def _make_core(self, **options: Any) -> AsyncScheduler:
+        return AsyncScheduler(**options)
+
+    def _check_may_wait(self, verb: str) -> None:
+        """Raise SchedulerStateError if runs that *verb* waits for cannot go on while this thread waits."""
 
     async def _serve(self, paused: bool, started: Callable[[], None]) -> None:
         """Be kept, with the core, while the scheduler runs, so that the end of the interpreter finds it."""
