@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from apsched._portal import drive
-from apsched.exceptions import ConflictingIdError, JobLookupError
+from apsched.exceptions import ConflictingIdError, JobLookupError, LeaseLostError
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.memory import MemoryJobStore
@@ -25,7 +25,7 @@ PERIOD = 4  # seconds between two nominal times of a job
 TRIGGER = IntervalTrigger(seconds=PERIOD, start_date=T0, timezone="UTC")
 TICK = timedelta(microseconds=1)
 ALIASES = ["x", "y", "unknown"]
-PENDING, RUNNING, CANCELLED = Outcome.PENDING, Outcome.RUNNING, Outcome.CANCELLED
+PENDING, RUNNING, CANCELLED, ABANDONED = Outcome.PENDING, Outcome.RUNNING, Outcome.CANCELLED, Outcome.ABANDONED
 
 ids = st.sampled_from("abcde")
 seconds = st.integers(0, 40)
@@ -51,6 +51,7 @@ class ModelRun:
     outcome: Outcome
     epoch: int
     job: ModelJob
+    node: str | None = None
 
 
 def plan(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
@@ -71,15 +72,23 @@ def plan(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
     )
 
 
+def after_crash(job: Job | None, run: Run) -> Run:
+    """Let the run wait again; without a job it is abandoned."""
+    return attrs.evolve(run, outcome=ABANDONED if job is None else PENDING, epoch=run.epoch + 1, node=None)
+
+
 class MemoryStoreMachine(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.store = MemoryJobStore(keep_runs=10_000)
-        drive(self.store.join("node", 15.0, T0))
         self.now = T0
         self.jobs: dict[str, ModelJob] = {}
         self.runs: dict[tuple[str, datetime], ModelRun] = {}
         self.claims: list[Run] = []  # every claim ever given out, lost and ended ones too
+        self.nodes: list[str] = []
+        self.unsettled: set[str] = set()  # nodes that have left, and may have left runs
+        self.joined = 0
+        self.join()
 
     # jobs
 
@@ -166,6 +175,47 @@ class MemoryStoreMachine(RuleBasedStateMachine):
             if run.outcome is PENDING:
                 run.outcome = CANCELLED
 
+    # nodes
+
+    @rule()
+    def join(self) -> None:
+        self.joined += 1
+        node = f"node {self.joined}"
+        drive(self.store.join(node, 15.0, self.now))
+        self.nodes.append(node)
+        for job in self.jobs.values():
+            job.is_quarantined = False
+
+    @precondition(lambda self: self.nodes)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        node = data.draw(st.sampled_from(self.nodes))
+        drive(self.store.leave(node))
+        self.nodes.remove(node)
+        self.unsettled.add(node)
+
+    @rule(data=st.data())
+    def reap(self, data: st.DataObject) -> None:
+        dead = data.draw(st.sets(st.sampled_from([*self.nodes, "unknown"])))
+        self.nodes = [node for node in self.nodes if node not in dead]
+        expected = {}
+        for (job_id, moment), run in self.runs.items():
+            if run.outcome is RUNNING and run.node in dead | self.unsettled:
+                has_job = job_id in self.jobs or run.job.is_finished
+                run.outcome, run.epoch, run.node = PENDING if has_job else ABANDONED, run.epoch + 1, None
+                expected[job_id, moment] = (run.outcome, run.epoch)
+        self.unsettled.clear()
+
+        settled = drive(self.store.reap(dict.fromkeys(dead, 0), after_crash))
+
+        assert {(run.job_id, run.nominal_time): (run.outcome, run.epoch) for run in settled} == expected
+        assert len(settled) == len(expected)
+
+    @rule(node=st.sampled_from(["unknown", "node 0"]))
+    def claim_as_nobody(self, node: str) -> None:
+        with pytest.raises(LeaseLostError):
+            drive(self.store.take_due(self.now, {"x": 9}, plan, node))
+
     # runs
 
     @rule(name=ids)
@@ -181,13 +231,15 @@ class MemoryStoreMachine(RuleBasedStateMachine):
         assert drive(self.store.add_run(run)).nominal_time == moment
         self.runs[name, moment] = ModelRun(PENDING, 0, self.jobs[name])
 
-    @rule(step=st.integers(0, 6), free_x=st.integers(0, 3), free_y=st.integers(0, 3))
-    def take(self, step: int, free_x: int, free_y: int) -> None:
+    @precondition(lambda self: self.nodes)
+    @rule(data=st.data(), step=st.integers(0, 6), free_x=st.integers(0, 3), free_y=st.integers(0, 3))
+    def take(self, data: st.DataObject, step: int, free_x: int, free_y: int) -> None:
+        self.owner = data.draw(st.sampled_from(self.nodes))
         self.now += timedelta(seconds=step)
         free = {"x": free_x, "y": free_y}
         due = {alias: sorted(self.due(alias)) for alias in ALIASES}
 
-        plans = drive(self.store.take_due(self.now, free, plan, "node"))
+        plans = drive(self.store.take_due(self.now, free, plan, self.owner))
 
         for alias in ALIASES:
             of_alias = [made for made in plans if made.job.executor == alias]
@@ -209,10 +261,10 @@ class MemoryStoreMachine(RuleBasedStateMachine):
         (run,) = made.runs
         known = self.runs[run.job_id, run.nominal_time]
         assert (run.job_id, run.nominal_time) in self.claimable(known.job.executor)
-        assert (run.outcome, run.epoch, run.node) == (RUNNING, known.epoch + 1, "node")
+        assert (run.outcome, run.epoch, run.node) == (RUNNING, known.epoch + 1, self.owner)
         free[known.job.executor] -= 1
         assert free[known.job.executor] >= 0
-        known.outcome, known.epoch = RUNNING, run.epoch
+        known.outcome, known.epoch, known.node = RUNNING, run.epoch, self.owner
         self.claims.append(run)
 
     def take_job(self, made: Plan, free: dict[str, int], due: dict[str, list[datetime]]) -> None:
@@ -227,7 +279,7 @@ class MemoryStoreMachine(RuleBasedStateMachine):
         for run in made.runs:
             has_open = any(name == run.job_id and not known.outcome.is_final for (name, _), known in self.runs.items())
             assert run.outcome is (PENDING if has_open else RUNNING)
-            self.runs[key] = ModelRun(run.outcome, run.epoch, job)
+            self.runs[key] = ModelRun(run.outcome, run.epoch, job, run.node)
             if run.outcome is RUNNING:
                 self.claims.append(run)
         job.due = made.next_run_time
@@ -301,6 +353,20 @@ class MemoryStoreMachine(RuleBasedStateMachine):
         assert [(run.outcome, run.epoch) for run in kept] == [
             (self.runs[key].outcome, self.runs[key].epoch) for key in expected
         ]
+
+    @invariant()
+    def the_claims_agree(self) -> None:
+        for node in self.nodes:
+            told = {(plan.runs[0].job_id, plan.runs[0].nominal_time) for plan in drive(self.store.claimed(node))}
+            assert told == {
+                (job_id, moment)
+                for (job_id, moment), run in self.runs.items()
+                if run.outcome is RUNNING and run.node == node and (job_id in self.jobs or run.job.is_finished)
+            }
+
+    @invariant()
+    def the_nodes_agree(self) -> None:
+        assert {node.id for node in drive(self.store.nodes()) if not node.is_dead} == set(self.nodes)
 
     @invariant()
     def what_comes_next_agrees(self) -> None:
