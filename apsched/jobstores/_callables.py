@@ -88,15 +88,18 @@ class Callables:
         if failure is not None and self._monotonic() < failure[0]:
             raise ValueError(failure[1])
         try:
-            self.check_ref(ref)
-            found = _refs.resolve(ref)
-            self.check_found(ref, found)
+            return self._look_up(ref)
         except (Exception, SystemExit) as exc:  # a script that is imported may end the program
-            reason = _in_main(ref) if isinstance(exc, LookupError) and ref.startswith("__main__:") else str(exc)
+            reason = _reason(ref, exc)
             if len(self._failed) >= FAILURES:
                 self._failed.clear()
             self._failed[ref] = (self._monotonic() + RETRY_AFTER, reason)
             raise ValueError(reason) from exc
+
+    def _look_up(self, ref: str) -> Any:
+        self.check_ref(ref)
+        found = _refs.resolve(ref)
+        self.check_found(ref, found)
         return found
 
     def resolve_callable(self, ref: str) -> Callable[..., Any]:
@@ -116,13 +119,18 @@ class Callables:
         if ref.partition(":")[0] not in sys.modules:
             return None
         try:
-            return self.resolve_callable(ref)
-        except ValueError:
+            found = self._look_up(ref)
+        except Exception:  # it is said when the job is to run; and the module may be in the middle of its import
             return None
+        return found if callable(found) else None
 
 
-def _in_main(ref: str) -> str:
-    return (
-        f"{ref!r} was defined in the program that added the job, and the main module of this process has no such name; "
-        f"move it to a module that every process can import"
-    )
+def _reason(ref: str, exc: BaseException) -> str:
+    if isinstance(exc, LookupError) and ref.startswith("__main__:"):
+        return (
+            f"{ref!r} was defined in the program that added the job, and the main module of this process has no such "
+            f"name; move it to a module that every process can import"
+        )
+    if isinstance(exc, (LookupError, ValueError)):
+        return str(exc)
+    return f"the reference {ref!r} leads to nothing: looking it up raises {type(exc).__name__}: {exc}; mend its module"
