@@ -1,8 +1,8 @@
-"""Find triggers, job stores, executors and serializers by alias (layer 5).
+"""Find triggers, job stores, notifiers, executors and serializers by alias (layer 5).
 
 Built-in ones are reached by the name of their module, at run time: this is the one way in which a lower layer leads to
 a higher one. Those of other packages are entry points in the groups `apsched.triggers`, `apsched.jobstores`,
-`apsched.executors` and `apsched.serializers`.
+`apsched.notifiers`, `apsched.executors` and `apsched.serializers`.
 """
 
 from __future__ import annotations
@@ -52,16 +52,18 @@ SERIALIZERS: Mapping[str, str] = {
     "cbor": "apsched.serializers.cbor:CBORSerializer",
     "pickle": "apsched.serializers.pickle:PickleSerializer",
 }
-EXTRAS: Mapping[str, str] = {"cbor": "cbor"}  # alias -> extra that it needs
+EXTRAS: Mapping[str, str] = {"cbor": "cbor", "redis": "redis"}  # alias -> extra that it needs
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "trigger": TRIGGERS,
     "jobstore": JOBSTORES,
+    "notifier": NOTIFIERS,
     "executor": EXECUTORS,
     "serializer": SERIALIZERS,
 }
 NOUNS: Mapping[str, str] = {
     "trigger": "trigger",
     "jobstore": "job store",
+    "notifier": "notifier",
     "executor": "executor",
     "serializer": "serializer",
 }
@@ -73,7 +75,7 @@ def find(kind: str, alias: str) -> Any:
     Return the class that *alias* stands for.
 
     Args:
-        kind: `"trigger"`, `"jobstore"`, `"executor"` or `"serializer"`.
+        kind: `"trigger"`, `"jobstore"`, `"notifier"`, `"executor"` or `"serializer"`.
         alias: A name such as `"interval"`.
 
     Raises:

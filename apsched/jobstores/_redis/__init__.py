@@ -1,0 +1,1 @@
+"""How the Redis store talks to its server: scripts, rows and connections."""

@@ -1,0 +1,229 @@
+"""Write and read jobs and runs as Redis keeps them (layer 7).
+
+Rule 1: what a script decides by stands in a head of plain text, which scripts and this file read alike; the rest is
+opaque to them.
+Rule 2: instants are texts of microseconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, unquote
+
+import attrs
+
+from apsched.exceptions import TransientJobError
+from apsched.job import Job
+from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.run import Outcome, Plan, Run
+
+CODES: dict[Outcome, str] = {
+    Outcome.PENDING: "P",
+    Outcome.RUNNING: "R",
+    Outcome.SUCCEEDED: "S",
+    Outcome.FAILED: "F",
+    Outcome.TIMED_OUT: "T",
+    Outcome.CANCELLED: "C",
+    Outcome.MISSED: "M",
+    Outcome.SKIPPED: "K",
+    Outcome.COALESCED: "O",
+    Outcome.ABANDONED: "A",
+}
+ORPHANED = "X"  # cancelled by a script, since the job was removed
+ORPHANED_REASON = "its job was removed before it could start"
+DAMAGED = "its record in the store is damaged"
+
+_OUTCOMES = {code: outcome for outcome, code in CODES.items()} | {ORPHANED: Outcome.CANCELLED}
+_PLAIN = b"[%s,null,1,0,null,null,0]\n"  # what most runs have beside their heads
+
+
+@attrs.frozen
+class StoredJob:
+    """
+    A job as it stands in the store.
+
+    Attributes:
+        key: Its id.
+        state: What a change must find unchanged.
+        executor: Its executor as a part of a key.
+        job: The job.
+    """
+
+    key: bytes
+    state: bytes
+    executor: bytes
+    job: Job
+
+
+def key_of(job_id: str) -> bytes:
+    """
+    Return the id of a job as Redis has it.
+
+    Raises:
+        TransientJobError: It holds half of a surrogate pair.
+    """
+    try:
+        return job_id.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise TransientJobError(
+            job_id, "its id holds characters that cannot be written as UTF-8; use another"
+        ) from None
+
+
+def id_of(key: bytes) -> str:
+    """Return the id of the job that Redis knows as *key*."""
+    return key.decode("utf-8", "surrogateescape")
+
+
+@lru_cache(1000)
+def name_of(node: str | None) -> str:
+    """Return the id of a node in letters that stand for nothing else."""
+    return quote(node or "", safe=":@", errors="surrogatepass")
+
+
+@lru_cache(1000)
+def node_of(name: str) -> str | None:
+    """Return the node whose `name_of` is *name*."""
+    return unquote(name, errors="surrogatepass") or None
+
+
+def micros(moment: datetime | None) -> str:
+    """Return *moment* as text, which is empty for None."""
+    return "" if moment is None else str(to_micros(moment))
+
+
+def state_of(job: Job) -> bytes:
+    """
+    Return the state of *job*, which is in the list, but for its revision.
+
+    Raises:
+        TransientJobError: The alias of its executor holds half of a surrogate pair.
+    """
+    limit = 0 if job.overlap == "allow" else job.max_instances
+    kept = "" if job.keep_runs is None else job.keep_runs
+    text = f"L|{micros(job.next_run_time)}|{micros(job.next_nominal_time)}|{limit}|{kept}|{job.executor}"
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        reason = "its executor holds characters that cannot be written as UTF-8; use another alias"
+        raise TransientJobError(job.id, reason) from None
+
+
+def state_after(state: bytes, plan: Plan) -> bytes:
+    """Return what *plan* makes of a state, without revision."""
+    _, _, _, _, rest = state.split(b"|", 4)
+    times = f"{micros(plan.next_run_time)}|{micros(plan.next_nominal_time)}".encode()
+    return b"%s|%s|%s" % (b"R" if plan.removes_job else b"L", times, rest)
+
+
+def is_retired(state: bytes) -> bool:
+    """Whether the job of that state is finished and no longer in the list."""
+    return state.partition(b"|")[2].startswith(b"R|")
+
+
+def read_job(
+    codec: JobCodec,
+    key: bytes,
+    state: bytes,
+    definition: bytes | None,
+    quarantine: bytes | None = None,
+    *,
+    resolve: bool = False,
+) -> StoredJob:
+    """Return the job of that row; a damaged one comes back quarantined."""
+    reason = None if quarantine is None else quarantine.decode("utf-8", "replace")
+    next_run = next_nominal = None
+    executor = b""
+    try:
+        _, _, run, nominal, _, _, executor = state.split(b"|", 6)
+        next_run = int(run) if run else None
+        next_nominal = int(nominal) if nominal else None
+    except ValueError:
+        reason = reason or f"its state in the store is damaged: {state[:80]!r}; remove it, or add it anew"
+    job = codec.decode(id_of(key), definition or b"", next_nominal, next_run, reason, resolve=resolve)
+    return StoredJob(key, state, executor, job)
+
+
+def write_run(codec: JobCodec, run: Run) -> tuple[str, bytes]:
+    """Return the code of the outcome of *run* and its row, which holds all but the job and the nominal time."""
+    code = CODES[run.outcome]
+    head = (
+        f"{code}|{run.epoch}|{micros(run.claimed_at)}|{micros(run.started_at)}|{micros(run.finished_at)}|"
+        f"{name_of(run.node)}\n"
+    ).encode()
+    due = b"%d" % to_micros(run.due_time)
+    arguments = codec.encode_arguments(run) if run.args is not None or run.kwargs is not None else None
+    result = None if run.retval is None else codec.encode_result(run.retval)
+    is_plain = run.count == 1 and not run.is_manual and run.reason is None and run.error is None
+    if is_plain and arguments is None and run.first_nominal_time is None:
+        return code, head + _PLAIN % due + (result or b"")
+    body = [
+        to_micros(run.due_time),
+        None if run.first_nominal_time is None else to_micros(run.first_nominal_time),
+        run.count,
+        int(run.is_manual),
+        run.reason,
+        run.error,
+        len(arguments or b""),
+    ]
+    return code, head + json.dumps(body).encode() + b"\n" + (arguments or b"") + (result or b"")
+
+
+def read_run(codec: JobCodec, job_id: str, nominal: bytes, row: bytes) -> Run | None:
+    """Return the run of that row; if it is damaged, what of it can be read, with the reason; None if nothing can."""
+    try:
+        head, body, values = row.split(b"\n", 2)
+        run = _read_head(job_id, nominal, head)
+    except (ValueError, KeyError, OverflowError):
+        return None
+    try:
+        due, run.first_nominal_time, run.count, is_manual, reason, run.error, size = _read_body(body)
+        run.due_time, run.is_manual = due, is_manual
+        run.reason = run.reason or reason
+        if size:
+            run.args, run.kwargs = codec.decode_arguments(values[:size])
+        if len(values) > size:
+            run.retval = codec.decode_result(values[size:])
+    except (ValueError, TypeError, OverflowError) as exc:
+        run.reason = f"{DAMAGED}: {exc}"
+    return run
+
+
+def _read_head(job_id: str, nominal: bytes, head: bytes) -> Run:
+    code, epoch, claimed, started, finished, node = head.decode().split("|")
+    moment = from_micros(int(nominal))
+    return Run(
+        job_id=job_id,
+        nominal_time=moment,
+        outcome=_OUTCOMES[code],
+        due_time=moment,
+        epoch=int(epoch),
+        node=node_of(node),
+        claimed_at=_moment(claimed),
+        started_at=_moment(started),
+        finished_at=_moment(finished),
+        reason=ORPHANED_REASON if code == ORPHANED else None,
+    )
+
+
+def _read_body(body: bytes) -> tuple[datetime, datetime | None, int | None, bool, str | None, str | None, int]:
+    due, first, count, is_manual, reason, error, size = json.loads(body)
+    first = None if first is None else from_micros(first)
+    return from_micros(due), first, count, bool(is_manual), reason, error, size
+
+
+def is_damaged(run: Run) -> bool:
+    """Whether *run* is what could be read of a damaged row."""
+    return run.reason is not None and run.reason.startswith(DAMAGED)
+
+
+def _moment(text: str) -> datetime | None:
+    return from_micros(int(text)) if text else None
+
+
+def rows_of(reply: list[Any], width: int) -> list[tuple[Any, ...]]:
+    """Return what stands in a row in *reply* as tuples of *width* values."""
+    return list(zip(*[iter(reply)] * width, strict=True))

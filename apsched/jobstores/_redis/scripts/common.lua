@@ -1,0 +1,186 @@
+-- What every script begins with: the names of the keys, and how states and runs are read and written.
+--
+-- KEYS[1] is the hash tag. All keys begin with it and so lie in one slot of a cluster; those of jobs, nodes and
+-- executors are made here.
+--
+-- Rule 1: a script finds out first whether it may, and writes after that: an error half-way would leave a half.
+-- Rule 2: an instant is the text of its microseconds since 1970, UTC; as a number only where order is all that counts.
+-- Rule 3: a damaged value is left as it is and never raises: it must not keep the others from being worked on.
+
+local call = redis.call
+local match = string.match
+local TAG = KEYS[1]
+
+local DEFINITIONS = TAG .. ':definitions'  -- hash: job -> definition
+local STATES = TAG .. ':states'            -- hash: job -> revision|status|next run|next nominal|limit|kept runs|executor
+local QUARANTINE = TAG .. ':quarantine'    -- hash: job -> why it cannot run
+local ORDER = TAG .. ':order'              -- zset: the jobs by next run time
+local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and have open runs
+local REVISION = TAG .. ':revision'        -- number: the last one given
+local EXECUTORS = TAG .. ':executors'      -- set: all that jobs have named
+local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are neither paused nor quarantined
+local READY = TAG .. ':ready:'             -- zset of an executor: jobs of which a pending run may start
+local HELD = TAG .. ':held'                -- zset: jobs that a node is planning for, by when others need not heed that
+local RUNS = TAG .. ':runs'                -- hash: nominal:job -> run
+local HISTORY = TAG .. ':history'          -- zset: the runs by nominal time
+local HISTORY_OF = TAG .. ':history:'      -- zset of a job: its nominal times
+local PENDING = TAG .. ':pending:'         -- zset of a job: the nominal times that wait
+local RUNNING = TAG .. ':running:'         -- zset of a job: the nominal times under way
+local OUTCOME = TAG .. ':outcome:'         -- zset of an outcome other than success: its runs by nominal time
+local PRUNABLE = TAG .. ':prunable'        -- zset: jobs with more runs than are kept, by when one of them is too old
+local NODES = TAG .. ':nodes'              -- set: the nodes
+local NODE = TAG .. ':node:'               -- hash of a node
+local CLAIMS = TAG .. ':claims:'           -- set of a node: the runs that it has
+
+local MANY = 4000  -- values that one call takes; Lua has room for less than 8000
+
+local function in_parts(command, key, values)
+  for first = 1, #values, MANY do
+    call(command, key, unpack(values, first, math.min(first + MANY - 1, #values)))
+  end
+end
+
+local function read_all(command, key, names)
+  if #names <= MANY then
+    return #names == 0 and {} or call(command, key, unpack(names))
+  end
+  local found = {}
+  for first = 1, #names, MANY do
+    local part = call(command, key, unpack(names, first, math.min(first + MANY - 1, #names)))
+    for index = 1, #part do
+      found[first + index - 1] = part[index]
+    end
+  end
+  return found
+end
+
+local function server_time()
+  local time = call('TIME')
+  return string.format('%s%06d', time[1], time[2])
+end
+
+local function is_alive(node)
+  return call('HGET', NODE .. node, 'is_dead') == '0'
+end
+
+-- jobs
+
+local function read_state(text)
+  if not text then return nil end
+  local revision, status, next_run, next_nominal, limit, kept, executor =
+    match(text, '^(%d+)|([LR])|(%-?%d*)|(%-?%d*)|(%d+)|(%d*)|(.*)$')
+  if not revision then return nil end
+  return {
+    status = status, next_run = next_run, next_nominal = next_nominal, limit = tonumber(limit), kept = kept,
+    executor = executor, rest = string.sub(text, #revision + 2),
+  }
+end
+
+local function get_state(id)
+  return read_state(call('HGET', STATES, id))
+end
+
+-- Give a state a new revision, so that whoever has read the old one may not change the job any more.
+local function revise(id, rest)
+  local text = string.format('%d|%s', call('INCR', REVISION), rest)
+  call('HSET', STATES, id, text)
+  return text
+end
+
+-- Let the index of pending runs say whether one of this job may start.
+local function line_up(id, state)
+  local first = call('ZRANGE', PENDING .. id, 0, 0)[1]
+  local key = READY .. state.executor
+  if first and (state.limit == 0 or call('ZCARD', RUNNING .. id) < state.limit)
+    and call('HEXISTS', QUARANTINE, id) == 0 then
+    call('ZADD', key, first, id)
+  else
+    call('ZREM', key, id)
+  end
+end
+
+-- Forget a finished job when the last of its runs has ended.
+local function bury(id)
+  if call('EXISTS', PENDING .. id, RUNNING .. id) == 0 then
+    call('HDEL', DEFINITIONS, id)
+    call('HDEL', STATES, id)
+    call('SREM', RETIRED, id)
+    return true
+  end
+  return false
+end
+
+-- runs
+
+local function read_run(row)
+  if not row then return nil end
+  local code, epoch, claimed, started, finished, node, body =
+    match(row, '^(%u)|(%d+)|(%-?%d*)|(%-?%d*)|(%-?%d*)|([^\n]*)\n(.*)$')
+  if not code then return nil end
+  return { code = code, epoch = epoch, claimed = claimed, started = started, finished = finished, node = node, body = body }
+end
+
+local function write_head(code, epoch, claimed, started, finished, node, body)
+  return table.concat({ code, epoch, claimed, started, finished, node }, '|') .. '\n' .. body
+end
+
+local rows, entered, left = {}, {}, {}
+
+-- Note that a run is to be written; `write_runs` does it for all of them at once.
+local function put_run(run, nominal, before, after, row)
+  rows[#rows + 1] = run
+  rows[#rows + 1] = row
+  if before == 'X' then before = 'C' end
+  if after == 'X' then after = 'C' end
+  if before == after then return end
+  if before and before ~= 'S' then
+    local list = left[before] or {}
+    left[before] = list
+    list[#list + 1] = run
+  end
+  if after ~= 'S' then
+    local list = entered[after] or {}
+    entered[after] = list
+    list[#list + 1] = nominal
+    list[#list + 1] = run
+  end
+end
+
+local function write_runs()
+  in_parts('HSET', RUNS, rows)
+  for code, list in pairs(left) do in_parts('ZREM', OUTCOME .. code, list) end
+  for code, list in pairs(entered) do in_parts('ZADD', OUTCOME .. code, list) end
+end
+
+-- Close the pending runs of a job that is removed: code X says so.
+local function cancel_pending(id)
+  local nominals = call('ZRANGE', PENDING .. id, 0, -1)
+  if #nominals == 0 then return end
+  local names = {}
+  for index, nominal in ipairs(nominals) do names[index] = nominal .. ':' .. id end
+  local found = read_all('HMGET', RUNS, names)
+  local now = server_time()
+  for index, name in ipairs(names) do
+    local run = read_run(found[index])
+    if run then
+      local row = write_head('X', run.epoch, run.claimed, run.started, now, run.node, run.body)
+      put_run(name, nominals[index], run.code, 'X', row)
+    end
+  end
+  call('DEL', PENDING .. id)
+end
+
+-- Remove a job that is in the list.
+local function forget(id, state)
+  call('HDEL', DEFINITIONS, id)
+  call('HDEL', STATES, id)
+  call('HDEL', QUARANTINE, id)
+  call('ZREM', ORDER, id)
+  call('ZREM', HELD, id)
+  call('ZADD', PRUNABLE, 'NX', '-inf', id)
+  if state then
+    call('ZREM', DUE .. state.executor, id)
+    call('ZREM', READY .. state.executor, id)
+  end
+  cancel_pending(id)
+end

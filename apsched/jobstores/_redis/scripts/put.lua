@@ -1,0 +1,54 @@
+-- Add and change jobs, all or none.
+-- ARGV, for each: id, the state it must have ('': it must not be in the list), its new state without revision,
+-- next run time ('': paused), definition, why it is quarantined ('': it is not), executor.
+-- Returns: the places in ARGV, from 0, of jobs whose state is another one; nothing is written if there are any.
+local ids = {}
+for at = 1, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
+local states = read_all('HMGET', STATES, ids)
+local refused = {}
+for index, text in ipairs(states) do
+  local expected = ARGV[index * 7 - 5]
+  local state = read_state(text)
+  if expected == '' and text and not (state and state.status == 'R') or expected ~= '' and text ~= expected then
+    refused[#refused + 1] = index - 1
+  end
+end
+if #refused > 0 then return refused end
+
+local revision = call('INCRBY', REVISION, #ids) - #ids
+local definitions, changed, order, due = {}, {}, {}, {}
+for index, id in ipairs(ids) do
+  local at = index * 7 - 6
+  local rest, next_run, definition, quarantine, executor = unpack(ARGV, at + 2, at + 6)
+  local place = 2 * index - 1
+  definitions[place], definitions[place + 1] = id, definition
+  changed[place], changed[place + 1] = id, string.format('%d|%s', revision + index, rest)
+  order[place], order[place + 1] = next_run == '' and '+inf' or next_run, id
+  local text = states[index]
+  local old = read_state(text)
+  if text then
+    call('ZREM', HELD, id)
+    call('SREM', RETIRED, id)
+    call('HDEL', QUARANTINE, id)
+    call('ZADD', PRUNABLE, '-inf', id)
+  end
+  if old then
+    call('ZREM', DUE .. old.executor, id)
+    call('ZREM', READY .. old.executor, id)
+  end
+  if quarantine ~= '' then
+    call('HSET', QUARANTINE, id, quarantine)
+  elseif next_run ~= '' then
+    local list = due[executor] or {}
+    due[executor] = list
+    list[#list + 1] = next_run
+    list[#list + 1] = id
+  end
+  call('SADD', EXECUTORS, executor)
+  if text then line_up(id, read_state('0|' .. rest)) end
+end
+in_parts('HSET', DEFINITIONS, definitions)
+in_parts('HSET', STATES, changed)
+in_parts('ZADD', ORDER, order)
+for executor, list in pairs(due) do in_parts('ZADD', DUE .. executor, list) end
+return refused

@@ -1,0 +1,674 @@
+"""Keep jobs and runs in Redis (layer 7).
+
+Rule 1: a transaction is one Lua script. Where Python decides in between (`plan`, `merge`, `change`, `after_crash`) it
+is two: the second one writes only what still stands as the first one read it. Every state of a job has a revision,
+which any change of the job, and any open run that is added, replaces; a run is guarded by the epoch of its claim.
+Rule 2: a node that plans for a job holds it for `HOLD`, so that others do not plan for it in vain. Nothing depends on
+that: a hold that is lost or outlived costs a plan.
+Rule 3: whoever is cancelled between the two scripts gives back what the first one claimed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import anyio
+import anyio.lowlevel
+import attrs
+
+from apsched import _plugins
+from apsched._bridge import Bridge
+from apsched._redis_clients import Client, RedisClients
+from apsched.exceptions import (
+    ConflictingIdError,
+    JobLookupError,
+    JobStoreUnavailableError,
+    JobStoreVersionError,
+    LeaseLostError,
+    TransientJobError,
+)
+from apsched.job import Job
+from apsched.jobstores._codec import JobCodec, UnreadableTrigger, from_micros, to_micros
+from apsched.jobstores._redis._connection import Connection
+from apsched.jobstores._redis._rows import (
+    CODES,
+    StoredJob,
+    is_damaged,
+    is_retired,
+    key_of,
+    micros,
+    name_of,
+    node_of,
+    read_job,
+    read_run,
+    rows_of,
+    state_after,
+    state_of,
+    write_run,
+)
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
+from apsched.notifiers.base import Notifier
+from apsched.run import Outcome, Plan, Planner, Run
+from apsched.serializers.base import Serializer
+from apsched.serializers.pickle import PickleSerializer
+
+logger: logging.Logger = logging.getLogger("apsched.jobstores")
+
+FORMAT = b"1"  # of what is stored
+OLDEST_SERVER = (6, 2)
+HOLD = timedelta(seconds=2)  # by the clock of the node; long for a plan, short for what a dead node held
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+CHUNK = 500  # jobs or runs of one script that may be parted into several
+ATTEMPTS = 50  # changes of a job that others keep changing
+
+PENDING = Outcome.PENDING
+
+Put: TypeAlias = tuple[Job, bytes]
+"""A job to store, and the state that it must have; empty if it must be new."""
+
+
+class RedisJobStore(JobStore):
+    """
+    A job store in Redis 6.2 or later, or in what speaks its protocol and runs its scripts.
+
+    All keys begin with one hash tag, `{jobs_key}:`, so a cluster will do; nodes share jobs if they name the same one.
+    What Redis loses, for example at a power cut between two writes of its append-only file or at a failover, is lost
+    here; a warning tells on entering if the server is set up to lose more than that.
+
+    `clear` and `prune` go in steps of some hundred, and listings page by page: each step is a transaction.
+
+    Args:
+        db: The number of the database.
+        jobs_key: What the keys begin with.
+        run_times_key: Is taken because APScheduler 3 has it, and has no meaning.
+        pickle_protocol: That of `serializer="pickle"`, and only allowed with it.
+        url: `redis://user:password@host:6379/0`, `rediss://...` or `unix://...`, instead of *connect_args*.
+        client: A `redis.asyncio.Redis` whose settings are taken over and which itself is left alone. For a cluster and
+            for Sentinel: a function that makes a client, since a store needs several.
+        serializer: Writes jobs, arguments and results; a serializer or the alias of one.
+        allowed_modules: Modules in which, or below which, callables of jobs must be defined; None: any.
+        keep_runs: How many finished runs are kept of each job that does not name a number of its own, from 0 on.
+        timeout: Seconds that one call to the server may take, more than 0.
+        **connect_args: Further arguments of `redis.asyncio.Redis`, such as *host*, *port* and *password*.
+
+    Raises:
+        MissingExtraError: The package redis, or that of the serializer, is not installed.
+        ValueError: A value is out of range, or two contradict each other.
+        TypeError: A value is of the wrong type.
+        LookupError: There is no such serializer.
+    """
+
+    def __init__(
+        self,
+        db: int = 0,
+        jobs_key: str = "apsched.jobs",
+        run_times_key: str | None = None,
+        pickle_protocol: int | None = None,
+        *,
+        url: str | None = None,
+        client: Client | Callable[[], Client] | None = None,
+        serializer: Serializer | str = "json",
+        allowed_modules: Collection[str] | None = None,
+        keep_runs: int = 100,
+        timeout: float = 5.0,
+        **connect_args: Any,
+    ) -> None:
+        if not isinstance(jobs_key, str) or not jobs_key or set(jobs_key) & {"{", "}"}:
+            raise ValueError(f"jobs_key must be a text of at least 1 character without braces, got {jobs_key!r}")
+        if isinstance(keep_runs, bool) or not isinstance(keep_runs, int) or keep_runs < 0:
+            raise ValueError(f"keep_runs must be a whole number from 0 on, got {keep_runs!r}")
+        if pickle_protocol is not None:
+            if serializer != "pickle":
+                raise ValueError(
+                    f"pickle_protocol must be None unless serializer is 'pickle', got {pickle_protocol!r} "
+                    f"and serializer={serializer!r}; leave it out"
+                )
+            serializer = PickleSerializer(protocol=pickle_protocol)
+        if db:
+            connect_args["db"] = db
+        self._clients = RedisClients(url, client, timeout, connect_args)
+        self._notifier_args = {"url": url, "client": client, "timeout": timeout, **connect_args}
+        self._codec = JobCodec(serializer, allowed_modules)
+        self._tag = f"{{{jobs_key}}}"
+        self._keep_runs = keep_runs
+        self._timeout = timeout
+        self._bridge = Bridge()
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        await self._bridge.__aenter__()
+        try:
+            await self._bridge.call(self._open)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._bridge.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            if self._connection is not None:
+                await self._bridge.call(self._connection.close)
+                self._connection = None
+            await self._bridge.__aexit__(exc_type, exc, traceback)
+
+    async def _open(self) -> None:
+        connection = Connection(self._clients, self._tag, self._timeout)
+        try:
+            found, info, has_old_jobs = await connection.run("enter", FORMAT)
+            self._check_server(found, _read_info(info), has_old_jobs=bool(has_old_jobs))
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+
+    def _check_server(self, found: bytes, info: Mapping[str, str], *, has_old_jobs: bool) -> None:
+        place = self._clients.place
+        version = info.get("redis_version", "")
+        if tuple(map(int, version.split(".")[:2])) < OLDEST_SERVER:
+            raise JobStoreUnavailableError(f"Redis at {place} is of version {version}; it must be 6.2 or later")
+        if found != FORMAT:
+            raise JobStoreVersionError(
+                f"the keys of {self._tag} in Redis at {place} are of format {found.decode(errors='replace')!r}, and "
+                f"this release of apsched knows {FORMAT.decode()!r}; update apsched, or pass another jobs_key="
+            )
+        policy = info.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            logger.warning(
+                "Redis at %s drops keys when its memory is full (maxmemory-policy %s), so jobs and runs may be lost; "
+                "set maxmemory-policy noeviction",
+                place,
+                policy,
+            )
+        if info.get("aof_enabled") == "0":
+            logger.warning(
+                "Redis at %s writes no append-only file, so what has changed since its last snapshot is lost when it "
+                "ends; set appendonly yes",
+                place,
+            )
+        if has_old_jobs:
+            logger.warning(
+                "Redis at %s has jobs of APScheduler 3 under %s, which are not read here; add them anew",
+                place,
+                self._tag[1:-1],
+            )
+
+    async def _run(self, name: str, *args: str | bytes | int) -> Any:
+        if self._connection is None:
+            raise JobStoreUnavailableError(f"the job store on Redis at {self._clients.place} is not open; enter it")
+        return await self._connection.run(name, *args)
+
+    # jobs
+
+    async def add(self, jobs: Sequence[Job], merge: Merge | None = None) -> list[Job]:
+        return await self._bridge.call(self._add, jobs, merge)
+
+    async def _add(self, jobs: Sequence[Job], merge: Merge | None) -> list[Job]:
+        puts: list[Put] = [(job, b"") for job in jobs]
+        rows = [row async for row in self._encoded(puts)]
+        refused: list[int] = await self._put(rows)
+        if refused and merge is None:
+            raise ConflictingIdError(jobs[refused[0]].id)
+        for _ in range(ATTEMPTS):
+            if not refused or merge is None:
+                return [job for job, _ in puts]
+            for place, stored in zip(refused, await self._fetch([key_of(jobs[i].id) for i in refused]), strict=True):
+                puts[place] = _merged(jobs[place], stored, merge)
+            for place, row in zip(
+                refused, [row async for row in self._encoded([puts[i] for i in refused])], strict=True
+            ):
+                rows[place] = row
+            refused = await self._put(rows)
+        raise self._too_busy(puts[refused[0]][0].id)
+
+    async def update(self, job_id: str, change: Change) -> Job:
+        return await self._bridge.call(self._update, job_id, change)
+
+    async def _update(self, job_id: str, change: Change) -> Job:
+        key = _known_key(job_id)
+        for _ in range(ATTEMPTS):
+            (stored,) = await self._fetch([key])
+            if stored is None:
+                raise JobLookupError(job_id)
+            changed = change(stored.job)
+            if not await self._put([row async for row in self._encoded([(changed, stored.state)])]):
+                return changed
+        raise self._too_busy(job_id)
+
+    async def _encoded(self, puts: Iterable[Put]) -> AsyncGenerator[tuple[bytes, ...]]:
+        """Give what the script `put` takes of each job."""
+        for number, (job, expected) in enumerate(puts, 1):
+            if number % CHUNK == 0:
+                await anyio.lowlevel.checkpoint()  # thousands take a while
+            yield (
+                key_of(job.id),
+                expected,
+                state_of(job),
+                micros(job.next_run_time).encode(),
+                self._codec.encode(job),
+                (job.quarantine or "").encode("utf-8", "backslashreplace"),
+                job.executor.encode(),
+            )
+
+    async def _put(self, rows: Sequence[tuple[bytes, ...]]) -> list[int]:
+        """Store jobs; return the places of those whose state is not what it must be, in which case none is stored."""
+        if not rows:
+            return []
+        refused: list[int] = await self._run("put", *[value for row in rows for value in row])
+        return refused
+
+    def _too_busy(self, job_id: str) -> JobStoreUnavailableError:
+        return JobStoreUnavailableError(
+            f"job {job_id!r} in Redis at {self._clients.place} was changed by others {ATTEMPTS} times while it was to "
+            f"be changed here; try again"
+        )
+
+    async def _fetch(self, keys: Sequence[bytes]) -> list[StoredJob | None]:
+        """Return the jobs in the list that have these keys."""
+        states, definitions, quarantines = await self._run("fetch", *keys)
+        return [
+            None if state is None or is_retired(state) else read_job(self._codec, key, state, definition, quarantine)
+            for key, state, definition, quarantine in zip(keys, states, definitions, quarantines, strict=True)
+        ]
+
+    async def remove(self, job_id: str) -> None:
+        if not await self._bridge.call(self._run, "remove", _known_key(job_id)):
+            raise JobLookupError(job_id)
+
+    async def clear(self) -> None:
+        while await self._bridge.call(self._run, "clear", CHUNK):
+            pass
+
+    async def get(self, job_id: str) -> Job | None:
+        try:
+            key = key_of(job_id)
+        except TransientJobError:
+            return None
+        (stored,) = await self._bridge.call(self._fetch, [key])
+        return None if stored is None else stored.job
+
+    async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
+        return await self._bridge.call(self._select, where, limit, after)
+
+    async def _select(self, where: JobFilter, limit: int | None, after: str | None) -> list[Job]:
+        last, score = b"", b""
+        if after is not None:
+            last = _known_key(after)
+            if await self._fetch([last]) == [None]:
+                raise JobLookupError(after)
+        found: dict[bytes, Job] = {}  # a job that moves on while pages are read may come twice
+        is_plain = where == JobFilter()
+        while limit is None or len(found) < limit:
+            count = min(CHUNK, limit - len(found)) if is_plain and limit is not None else CHUNK
+            keys, scores, states, definitions, quarantines = await self._run("select", count, last, score)
+            for key, state, definition, quarantine in zip(keys, states, definitions, quarantines, strict=True):
+                if state is None:
+                    continue
+                job = read_job(self._codec, key, state, definition, quarantine).job
+                if where.accepts(job) and (limit is None or len(found) < limit):
+                    found.setdefault(key, job)
+            if len(keys) < count:
+                break
+            last, score = keys[-1], scores[-1]
+        return list(found.values())
+
+    # claims
+
+    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
+        aliases = [alias.encode("utf-8", "surrogatepass") for alias in busy]
+        moment = await self._bridge.call(self._run, "next", *aliases)
+        if moment is None:
+            return None
+        return LONG_AGO if moment == b"now" else from_micros(int(moment))
+
+    async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
+        return await self._bridge.call(self._take_due, now, slots, plan, owner)
+
+    async def _take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
+        taken: list[Plan] = []
+        free = dict(slots)
+        try:
+            for _ in range(ATTEMPTS):
+                some, is_complete = await self._take(now, free, plan, owner, may_raise=not taken)
+                taken += some
+                if is_complete:
+                    break
+                for each in some:
+                    free[each.job.executor] -= 1
+        except Exception:  # what is stored must be told; the error comes again when nothing stands before it
+            if not taken:
+                raise
+        except BaseException:
+            await self._undo([run for each in taken for run in each.runs], ())
+            raise
+        return taken
+
+    async def _take(
+        self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str, *, may_raise: bool
+    ) -> tuple[list[Plan], bool]:
+        """Claim once; return what was stored, and whether no job was changed by others meanwhile."""
+        look: list[str | bytes] = [name_of(owner), micros(now), micros(now + HOLD)]
+        for alias, free in slots.items():
+            if free > 0:
+                look += (alias.encode("utf-8", "surrogatepass"), str(free))
+        reply: list[Any] | None = None
+        with anyio.CancelScope(shield=True):  # to know what was claimed
+            reply = await self._run("look", *look)
+        if reply is None:
+            raise LeaseLostError(owner)
+        claimed, keys, states, definitions, open_rows = reply
+        if not claimed and not keys:
+            return [], True
+        claims = self._read_claims(claimed)
+        held = [
+            read_job(self._codec, key, state, definition, resolve=True)
+            for key, state, definition in zip(keys, states, definitions, strict=True)
+        ]
+        planned: list[tuple[StoredJob, Plan]] = []
+        stored: list[Plan] = []
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            sound = await self._sort_out(claims)
+            self._plan(held, self._read_open(held, open_rows), plan, now, owner, planned, may_raise and not claims)
+            with anyio.CancelScope(shield=True):
+                stored = await self._commit(planned, owner)
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            if len(planned) < len(held):
+                await self._run("release", *keys)
+        except BaseException:
+            await self._undo([*(run for _, run in claims), *(run for _, each in planned for run in each.runs)], keys)
+            raise
+        return [*sound, *stored], len(stored) == len(planned)
+
+    def _read_claims(self, reply: list[Any]) -> list[tuple[StoredJob, Run]]:
+        found = []
+        for key, state, definition, nominal, row in rows_of(reply, 5):
+            stored = read_job(self._codec, key, state, definition, resolve=True)
+            run = read_run(self._codec, stored.job.id, nominal, row)
+            if run is not None:
+                found.append((stored, run))
+        return found
+
+    def _read_open(self, held: Sequence[StoredJob], reply: list[Any]) -> dict[int, list[Run]]:
+        """Return the open runs of each held job by its place."""
+        found: dict[int, list[Run]] = {}
+        for place, nominal, row in rows_of(reply, 3):
+            run = read_run(self._codec, held[place].job.id, nominal, row)
+            if run is not None:
+                found.setdefault(place, []).append(run)
+        return found
+
+    async def _sort_out(self, claims: Sequence[tuple[StoredJob, Run]]) -> list[Plan]:
+        """Return plans of pending runs that were claimed; give back those of jobs that cannot run here."""
+        plans = []
+        unfit: dict[bytes, Plan] = {}
+        back: list[Run] = []
+        for stored, run in claims:
+            if stored.job.quarantine is not None:
+                unfit[stored.key] = Plan(job=stored.job, quarantine=stored.job.quarantine)
+                back.append(attrs.evolve(run, outcome=PENDING))
+            elif is_damaged(run):
+                back.append(attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=run.claimed_at))
+            else:
+                plans.append(Plan(job=stored.job, runs=(run,)))
+        if unfit:
+            await self._run("quarantine", *[part for key, each in unfit.items() for part in (key, _reason(each))])
+        if back:
+            await self._finish(back)
+        return [*plans, *unfit.values()]
+
+    def _plan(
+        self,
+        held: Sequence[StoredJob],
+        open_runs: Mapping[int, Sequence[Run]],
+        plan: Planner,
+        now: datetime,
+        owner: str,
+        planned: list[tuple[StoredJob, Plan]],
+        may_raise: bool,
+    ) -> None:
+        """Add to *planned*; an error of *plan* ends it, and is raised if there is nothing to tell before it."""
+        for place, stored in enumerate(held):
+            job = stored.job
+            if job.quarantine is not None:
+                planned.append((stored, Plan(job=job, quarantine=job.quarantine)))
+                continue
+            try:
+                planned.append((stored, plan(job, open_runs.get(place, ()), now, owner)))
+            except Exception:
+                if may_raise and not planned:
+                    raise
+                return
+
+    async def _commit(self, planned: Sequence[tuple[StoredJob, Plan]], owner: str) -> list[Plan]:
+        if not planned:
+            return []
+        args: list[str | bytes | int] = [name_of(owner), self._keep_runs]
+        for stored, plan in planned:
+            if plan.quarantine is not None:
+                args += (stored.key, stored.state, stored.executor, b"", _reason(plan), 0)
+                continue
+            state, next_run = state_after(stored.state, plan), micros(plan.next_run_time)
+            args += (stored.key, stored.state, stored.executor, state, next_run, len(plan.runs))
+            for run in plan.runs:
+                args.append(micros(run.nominal_time))
+                args += write_run(self._codec, run)
+        answers = await self._run("commit", *args)
+        if answers is None:
+            raise LeaseLostError(owner)
+        return [_as_stored(plan, bits) for (_, plan), bits in zip(planned, answers, strict=True) if bits]
+
+    async def _undo(self, claims: Sequence[Run], held: Sequence[bytes]) -> None:
+        """Give back what was claimed, or may have been: nobody will be told of it."""
+        runs = [attrs.evolve(run, outcome=PENDING) for run in claims if run.outcome is Outcome.RUNNING]
+        try:
+            with anyio.move_on_after(self._timeout, shield=True):
+                await self._finish(runs, is_exact=True)
+                if held:
+                    await self._run("release", *held)
+        except JobStoreUnavailableError:
+            logger.debug("claims on Redis at %s could not be given back", self._clients.place, exc_info=True)
+
+    async def claimed(self, owner: str) -> list[Plan]:
+        reply = await self._bridge.call(self._run, "claimed", name_of(owner))
+        return [Plan(job=stored.job, runs=(run,)) for stored, run in self._read_claims(reply)]
+
+    async def add_run(self, run: Run) -> Run:
+        return await self._bridge.call(self._add_run, run)
+
+    async def _add_run(self, run: Run) -> Run:
+        _, row = write_run(self._codec, run)
+        nominal = await self._run("add_run", _known_key(run.job_id), micros(run.nominal_time), row, self._keep_runs)
+        if nominal is None:
+            raise JobLookupError(run.job_id)
+        moment = from_micros(int(nominal))
+        return run if moment == run.nominal_time else attrs.evolve(run, nominal_time=moment)
+
+    async def finish(self, runs: Sequence[Run]) -> list[Run]:
+        answers = await self._bridge.call(self._finish, runs)
+        return [run for run, answer in zip(runs, answers, strict=True) if answer]
+
+    async def _finish(
+        self, runs: Sequence[Run], claims: Sequence[Run] | None = None, *, is_exact: bool = False
+    ) -> list[int]:
+        """
+        Store *runs*, each if its claim, which stands at the same place of *claims*, holds.
+
+        With *is_exact*, another claim of the same node and epoch does not count.
+        """
+        if not runs:
+            return []
+        args: list[str | bytes | int] = []
+        for run, claim in zip(runs, runs if claims is None else claims, strict=True):
+            args += (key_of(run.job_id), micros(run.nominal_time), claim.epoch, name_of(claim.node))
+            args.append(micros(claim.claimed_at) if is_exact else "")
+            args += write_run(self._codec, run)
+        answers: list[int] = await self._run("finish", *args)
+        return answers
+
+    # history
+
+    async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
+        return await self._bridge.call(self._runs, where, limit, after)
+
+    async def _runs(self, where: RunFilter, limit: int, after: Run | None) -> list[Run]:
+        if where.job_id is not None or where.outcomes is None or Outcome.SUCCEEDED in where.outcomes:
+            return await self._runs_of(where, "", limit, after)
+        found = []
+        for outcome in set(where.outcomes):
+            found += await self._runs_of(where, CODES[outcome], limit, after)
+        return sorted(found, key=_place, reverse=True)[:limit]
+
+    async def _runs_of(self, where: RunFilter, code: str, limit: int, after: Run | None) -> list[Run]:
+        """Return runs from the index of one job, of one outcome (that has one), or of all."""
+        try:
+            key = b"" if where.job_id is None else key_of(where.job_id)
+        except TransientJobError:
+            return []
+        latest = None if where.until is None else to_micros(where.until)
+        earliest = "-inf" if where.since is None else micros(where.since)
+        last = b""
+        if after is not None:
+            last = f"{micros(after.nominal_time)}:".encode() + key_of(after.job_id)
+            latest = to_micros(after.nominal_time) if latest is None else min(latest, to_micros(after.nominal_time))
+        found: list[Run] = []
+        while len(found) < limit:
+            count = min(CHUNK, limit - len(found)) if where == RunFilter(job_id=where.job_id) else CHUNK
+            bound = "+inf" if latest is None else latest
+            rows = rows_of(await self._run("runs", key, code, bound, earliest, last, count), 2)
+            for name, row in rows:
+                run = self._read_named(name, row)
+                if run is not None and where.accepts(run) and (after is None or _place(run) < _place(after)):
+                    found.append(run)
+            if len(rows) < count or (where.since is not None and _nominal(rows[-1][0]) < to_micros(where.since)):
+                break
+            last = rows[-1][0]
+        return found[:limit]
+
+    def _read_named(self, name: bytes, row: bytes | None) -> Run | None:
+        nominal, _, key = name.partition(b":")
+        return None if row is None else read_run(self._codec, key.decode("utf-8", "surrogateescape"), nominal, row)
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        forgotten = skip = is_last = 0
+        while forgotten < limit and not is_last:
+            count = min(CHUNK, limit - forgotten)
+            some, skip, is_last = await self._bridge.call(
+                self._run, "prune", micros(before), self._keep_runs, count, skip
+            )
+            forgotten += some
+        return forgotten
+
+    # nodes
+
+    async def join(self, node: str, lease: float, now: datetime) -> None:
+        await self._bridge.call(self._run, "join", name_of(node), repr(float(lease)), micros(now))
+
+    async def leave(self, node: str) -> None:
+        await self._bridge.call(self._run, "leave", name_of(node))
+
+    def pulse(self, node: str) -> AbstractAsyncContextManager[Beat]:
+        return self._pulse(name_of(node))
+
+    @asynccontextmanager
+    async def _pulse(self, name: str) -> AsyncGenerator[Beat]:
+        connection = Connection(self._clients, self._tag, self._timeout)
+
+        async def beat() -> bool:
+            return bool(await connection.run("beat", name))
+
+        try:
+            yield beat
+        finally:
+            await connection.close()
+
+    async def nodes(self) -> list[Node]:
+        reply = await self._bridge.call(self._run, "nodes")
+        return [
+            Node(
+                id=node_of(name.decode()) or "",
+                beat=int(beat),
+                lease=float(lease),
+                started_at=from_micros(int(started)),
+                seen_at=from_micros(int(seen)),
+                is_dead=dead == b"1",
+            )
+            for name, beat, lease, started, seen, dead in rows_of(reply, 6)
+        ]
+
+    async def reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
+        return await self._bridge.call(self._reap, dead, after_crash)
+
+    async def _reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
+        doomed: list[str | bytes | int] = [part for node, beat in dead.items() for part in (name_of(node), beat)]
+        settled: list[Run] = []
+        while rows := rows_of(await self._run("reap", CHUNK, *doomed), 5):
+            doomed = []
+            claims, successors = [], []
+            for key, state, definition, nominal, row in rows:
+                stored = read_job(self._codec, key, state, definition) if state else None
+                run = self._read_named(b"%s:%s" % (nominal, key), row)
+                if run is not None:
+                    claims.append(run)
+                    successors.append(after_crash(None if stored is None else stored.job, run))
+            answers = await self._finish(successors, claims)
+            settled += [run for run, answer in zip(successors, answers, strict=True) if answer]
+        return settled
+
+    def notifier(self) -> Notifier | None:
+        made: Notifier = _plugins.find("notifier", "redis")(channel=f"{self._tag}:hints", **self._notifier_args)
+        return made
+
+
+def _known_key(job_id: str) -> bytes:
+    """Return the key of a job that is looked for."""
+    try:
+        return key_of(job_id)
+    except TransientJobError:
+        raise JobLookupError(job_id) from None
+
+
+def _merged(job: Job, stored: StoredJob | None, merge: Merge) -> Put:
+    """Return what is to be stored where *stored* stands; a job that cannot be read is replaced."""
+    if stored is None:
+        return job, b""
+    if isinstance(stored.job.trigger, UnreadableTrigger):
+        return job, stored.state
+    return merge(stored.job, job), stored.state
+
+
+def _reason(plan: Plan) -> bytes:
+    return (plan.quarantine or "").encode("utf-8", "backslashreplace")
+
+
+def _as_stored(plan: Plan, bits: bytes) -> Plan:
+    """Return *plan* without the runs that were recorded before, which *bits* tells, and bring its job up to date."""
+    if plan.quarantine is not None:
+        return plan
+    plan.job.next_nominal_time, plan.job.next_run_time = plan.next_nominal_time, plan.next_run_time
+    if b"0" not in bits:
+        return plan
+    dropped = [run for run, bit in zip(plan.runs, bits[1:], strict=True) if bit == ord("0")]
+    kept = tuple(run for run in plan.runs if run not in dropped)
+    is_replaced = any(run.outcome is Outcome.RUNNING for run in dropped)  # nothing is replaced by a run that is dropped
+    return attrs.evolve(plan, runs=kept, cancel=() if is_replaced else plan.cancel)
+
+
+def _place(run: Run) -> tuple[int, str]:
+    return (to_micros(run.nominal_time), run.job_id)
+
+
+def _nominal(name: bytes) -> int:
+    return int(name.partition(b":")[0])
+
+
+def _read_info(text: bytes) -> dict[str, str]:
+    lines = (line.partition(":") for line in text.decode(errors="replace").splitlines())
+    return {name: value.strip() for name, separator, value in lines if separator}
