@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import anyio
@@ -22,6 +23,13 @@ NOT_RUNNING = "the call must wait for something, and the scheduler is not runnin
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_driven: ContextVar[bool] = ContextVar("apsched_driven", default=False)
+
+
+def is_driven() -> bool:
+    """Whether the calling coroutine is run by `drive`, so that it must not suspend."""
+    return _driven.get()
+
 
 def drive(coro: Coroutine[Any, Any, T], error: SchedulerStateError | None = None) -> T:
     """
@@ -34,6 +42,7 @@ def drive(coro: Coroutine[Any, Any, T], error: SchedulerStateError | None = None
     Raises:
         SchedulerStateError: It does suspend; it is closed then.
     """
+    token = _driven.set(True)
     try:
         coro.send(None)
     except StopIteration as stop:
@@ -43,6 +52,8 @@ def drive(coro: Coroutine[Any, Any, T], error: SchedulerStateError | None = None
         if error is not None:
             raise error from exc
         raise
+    finally:
+        _driven.reset(token)
     coro.close()
     raise error or SchedulerStateError(
         f"{coro!r} must wait for something, and cannot where it was called: before the start, or in the "

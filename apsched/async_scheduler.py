@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
+import math
 import signal
-import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import tzinfo
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta, tzinfo
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -23,10 +22,12 @@ from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus, Listener
-from apsched.engine.health import ExecutorHealth, Health, StoreHealth
+from apsched.engine.health import ExecutorHealth, Health
+from apsched.engine.hints import listen
 from apsched.engine.history import RunHistory
-from apsched.engine.loop import StoreLoop
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
+from apsched.engine.membership import new_node_id
+from apsched.engine.open_store import OpenStore, StoreSettings
 from apsched.engine.plan import make_planner
 from apsched.engine.registry import JobRegistry
 from apsched.engine.runner import Runner
@@ -62,6 +63,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_IDLE = 5.0  # seconds
 LEASE = 15.0  # seconds
+KEEP_HISTORY = timedelta(days=30)
+LEAST_HISTORY = timedelta(hours=1)  # and 20 leases: by then nobody who was taken for dead still acts
+CLOSE_PATIENCE = 5.0  # seconds that closing a store may take
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
@@ -117,6 +121,10 @@ class AsyncScheduler(JobRegistry, RunHistory):
         notifier: How other nodes are told of changes.
         clock: Where time comes from.
         max_idle: How many seconds pass between two looks at a store at most, more than 0.
+        lease: After how many seconds without a sign of life the other nodes of a shared store take this one for dead, 1
+            or more. Work that has not ended by then is started anew elsewhere: see *Clusters* in the documentation.
+        keep_history: For how long shared stores keep the records of runs at least, an hour or more; they are forgotten
+            in the background. The last ones of each job are kept longer: see `keep_runs`.
         start_paused: Whether nothing is run until `resume`.
         listeners_in_thread: Whether plain functions among the listeners are called in a thread of their own instead of
             in the event loop.
@@ -141,12 +149,16 @@ class AsyncScheduler(JobRegistry, RunHistory):
         notifier: Notifier | None = None,
         clock: Clock | None = None,
         max_idle: float = MAX_IDLE,
+        lease: float = LEASE,
+        keep_history: timedelta = KEEP_HISTORY,
         start_paused: bool = False,
         listeners_in_thread: bool = False,
     ) -> None:
         del gconfig, prefix  # `configurable` has read them
         if isinstance(max_idle, bool) or not isinstance(max_idle, (int, float)) or not max_idle > 0:
             raise ValueError(f"max_idle must be more than 0 seconds, got {max_idle!r}")
+        _check_lease(lease)
+        _check_keep_history(keep_history, lease)
         clock = SystemClock() if clock is None else clock
         super().__init__(
             stores={"default": MemoryJobStore()},
@@ -154,9 +166,9 @@ class AsyncScheduler(JobRegistry, RunHistory):
             maker=JobMaker(JobDefaults(), _timezones.UTC),
             clock=clock,
             bus=Bus(clock, plain_in_thread=listeners_in_thread),
-            notifier=LocalNotifier() if notifier is None else notifier,
         )
-        self._max_idle = max_idle
+        self._notifier: Notifier = LocalNotifier() if notifier is None else notifier
+        self._settings = StoreSettings(max_idle=max_idle, lease=lease, keep_history=keep_history)
         self._is_paused = start_paused
         self._parts: dict[tuple[str, str], _Part] = {}  # ("store" or "executor", alias) -> what closes it
         self._host: TaskGroup
@@ -327,8 +339,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
             self._life.draining.cancel()
         elif wait is not True:
             self._life.draining.deadline = min(self._life.draining.deadline, anyio.current_time() + wait)
-        for loop in self._loops.values():
-            loop.pause()  # from now on, and not only when it has noticed that it ends
+        for each in self._open.values():
+            each.loop.pause()  # from now on, and not only when it has noticed that it ends
         self._life.stopping.set()
         if not self._is_started:
             self._life.opening.cancel()
@@ -338,7 +350,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         if self._life is None:
             return
         self._life = self._runner = None
-        self._loops, self._parts = {}, {}
+        self._open, self._parts = {}, {}
         self._slots = Slots(self._wake_starved)
         for alias, store in self._stores.items():
             if not store.is_shared:
@@ -383,8 +395,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._check_running()
         if not self._is_paused:
             self._is_paused = True
-            for loop in self._loops.values():
-                loop.pause()
+            for each in self._open.values():
+                each.loop.pause()
             logger.info("paused")
             self._publish(SchedulerEvent, EVENT_SCHEDULER_PAUSED)
 
@@ -398,15 +410,15 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._check_running()
         if self._is_paused:
             self._is_paused = False
-            for loop in self._loops.values():
-                loop.resume()
+            for each in self._open.values():
+                each.loop.resume()
             logger.info("resumed")
             self._publish(SchedulerEvent, EVENT_SCHEDULER_RESUMED)
 
     async def wakeup(self) -> None:
         """Look at every store now, for example because the clock was moved."""
-        for loop in self._loops.values():
-            loop.wake()
+        for each in self._open.values():
+            each.wake()
 
     # parts
 
@@ -548,15 +560,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             node=self.node,
             is_running=self._is_started,
             is_paused=self._is_paused,
-            jobstores={
-                alias: StoreHealth(
-                    last_look=loop.last_look,
-                    failures=loop.outage.failures + loop.recorder.outage.failures,
-                    last_error=loop.outage.last_error or loop.recorder.outage.last_error,
-                    unrecorded=loop.recorder.backlog,
-                )
-                for alias, loop in self._loops.items()
-            },
+            jobstores={alias: each.health() for alias, each in self._open.items()},
             executors={
                 alias: ExecutorHealth(capacity=self._executors[alias].capacity, in_use=used)
                 for alias, used in in_use.items()
@@ -568,7 +572,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     async def _serve(self, life: _Lifetime) -> None:
         """Open the parts, run until a stop is asked for, and close them in reverse order."""
-        self.node = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.node = new_node_id()
         try:
             with anyio.CancelScope(shield=True):
                 async with anyio.create_task_group() as bus_task, self._notifier:
@@ -601,11 +605,11 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
                 life.started.set()
                 if not self._is_paused:
-                    for loop in self._loops.values():
-                        loop.resume()
+                    for each in self._open.values():
+                        each.loop.resume()
                 await life.stopping.wait()
-                for loop in self._loops.values():
-                    loop.end()
+                for each in self._open.values():
+                    each.loop.end()
                 with life.draining:
                     await runner.wait_until_idle()
                 runner.cancel_all("the scheduler shut down")
@@ -628,40 +632,34 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """Keep a store open, and its loop and recorder running."""
         part = _Part()
         try:
-            async with store:
-                await store.join(self.node, LEASE, self._clock.now())
-                loop = self._make_loop(alias, store, runner)
-                self._loops[alias] = loop
+            async with _entered(alias, store):
+                opened = self._make_open_store(alias, store, runner)
+                await opened.join(self.node)
+                self._open[alias] = opened
                 self._parts["store", alias] = part
                 try:
-                    async with anyio.create_task_group() as tasks:
-                        await tasks.start(loop.run)
-                        await tasks.start(loop.recorder.run)
-                        task_status.started()
-                        await part.closing.wait()
-                        loop.end()
-                        loop.recorder.close()
+                    await opened.serve(part.closing, task_status=task_status)
                 finally:
-                    del self._loops[alias]
+                    del self._open[alias]
         finally:
             part.closed.set()
 
-    def _make_loop(self, alias: str, store: JobStore, runner: Runner) -> StoreLoop:
-        loop = StoreLoop(
+    def _make_open_store(self, alias: str, store: JobStore, runner: Runner) -> OpenStore:
+        opened = OpenStore(
             store,
             alias,
-            node=self.node,
             clock=self._clock,
             plan=make_planner(self._slots),
             slots=self._slots,
             runner=runner,
             bus=self._bus,
             results=self._results,
-            max_idle=self._max_idle,
+            notifiers=() if isinstance(self._notifier, LocalNotifier) else (self._notifier,),
+            settings=self._settings,
         )
         if self._is_paused or not self._is_started:  # nothing runs before the start has succeeded
-            loop.pause()
-        return loop
+            opened.loop.pause()
+        return opened
 
     async def _host_executor(self, alias: str, executor: Executor, *, task_status: TaskStatus[None]) -> None:
         """Keep an executor open."""
@@ -677,24 +675,25 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     async def _listen(self) -> None:
         """Look at a store when another node says that it has changed."""
-        with self._listening:
-            backoff = Backoff()
-            while True:
-                try:
-                    async with self._notifier.listen() as hints:
-                        async for alias in hints:
-                            backoff.reset()
-                            if alias in self._loops:
-                                self._loops[alias].wake()
-                except Exception:
-                    logger.exception(
-                        "the notifier cannot be listened to; stores are looked at every %g s", self._max_idle
-                    )
-                self._clock.work_began()
-                try:
+        backoff = Backoff()
+        self._clock.work_began()
+        try:
+            with self._listening:
+                while True:
+                    try:
+                        await listen(self._notifier, self._clock, self._take_hint, backoff)
+                    except Exception:
+                        max_idle = self._settings.max_idle
+                        logger.exception(
+                            "the notifier cannot be listened to; stores are looked at every %g s", max_idle
+                        )
                     await backoff.sleep(self._clock)
-                finally:
-                    self._clock.work_ended()
+        finally:
+            self._clock.work_ended()
+
+    def _take_hint(self, alias: str) -> None:
+        if alias in self._open:
+            self._open[alias].wake()
 
     async def _stop_when_cancelled(self) -> None:
         try:
@@ -726,6 +725,33 @@ def _only(exc: BaseException) -> BaseException:
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc
+
+
+@asynccontextmanager
+async def _entered(alias: str, store: JobStore) -> AsyncGenerator[None]:
+    """Keep *store* open; that it cannot be closed in time is logged, and changes nothing."""
+    await store.__aenter__()
+    try:
+        yield
+    finally:
+        try:
+            with anyio.fail_after(CLOSE_PATIENCE, shield=True):
+                await store.__aexit__(None, None, None)
+        except Exception:
+            logger.warning("job store %r cannot be closed", alias, exc_info=True)
+
+
+def _check_lease(lease: object) -> None:
+    if isinstance(lease, bool) or not isinstance(lease, (int, float)) or not 1 <= lease < math.inf:
+        raise ValueError(f"lease must be a number of seconds from 1 on, got {lease!r}")
+
+
+def _check_keep_history(keep: object, lease: float) -> None:
+    least = max(LEAST_HISTORY, timedelta(seconds=20 * lease))
+    if not isinstance(keep, timedelta):
+        raise TypeError(f"keep_history must be a timedelta, got {keep!r}")
+    if keep < least:
+        raise ValueError(f"keep_history must be at least an hour and 20 leases, here {least}, got {keep!r}")
 
 
 def _check_wait(wait: object) -> None:

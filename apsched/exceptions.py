@@ -157,12 +157,15 @@ class RunFailedError(ApschedError):
     Attributes:
         run_id: The id of the run.
         outcome: The word for how it ended, for example `"cancelled"`.
+        traceback: The traceback, as text, of what it raised on another node; None if it raised nothing.
     """
 
-    def __init__(self, run_id: str, outcome: str, reason: str | None) -> None:
-        super().__init__(f"run {run_id} has no result: it {outcome}" + (f" ({reason})" if reason else ""))
+    def __init__(self, run_id: str, outcome: str, reason: str | None, *, traceback: str | None = None) -> None:
+        why = (f" ({reason})" if reason else "") + (f"\n{traceback}" if traceback else "")
+        super().__init__(f"run {run_id} has no result: it {outcome}{why}")
         self.run_id = run_id
         self.outcome = outcome
+        self.traceback = traceback
 
 
 class WorkerDiedError(ApschedError):

@@ -25,8 +25,8 @@ class Backoff:
         """Note a success."""
         self._seconds = FIRST
 
-    async def sleep(self, clock: Clock) -> None:
-        """Wait, after a failure."""
+    async def sleep(self, clock: Clock, wakeup: Wakeup | None = None) -> None:
+        """Wait, after a failure; *wakeup* ends it early."""
         seconds = self._seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spread, not secrecy
         self._seconds = min(2 * self._seconds, LAST)
-        await clock.wait(Wakeup(), clock.now() + timedelta(seconds=seconds))
+        await clock.wait(wakeup or Wakeup(), clock.now() + timedelta(seconds=seconds))

@@ -18,12 +18,20 @@ class StoreHealth:
         failures: How many looks, and tries to store how runs ended, have failed in a row; 0 if all is well.
         last_error: What the last failure was.
         unrecorded: How many finished runs wait to be stored.
+        node: The id under which this scheduler is known there; another one after it was taken for dead.
+        last_beat: When it last gave a sign of life, aware UTC; None for a store that is not shared.
+        is_trusted: Whether it can be sure that no other node has taken it for dead. While it cannot, it starts nothing.
+        live_nodes: How many nodes use the store, this one included, as far as is known.
     """
 
     last_look: datetime | None
     failures: int
     last_error: str | None
     unrecorded: int
+    node: str
+    last_beat: datetime | None
+    is_trusted: bool
+    live_nodes: int
 
 
 @attrs.frozen(kw_only=True)
@@ -63,5 +71,5 @@ class Health:
 
     @property
     def is_ok(self) -> bool:
-        """Whether it runs and every store answers."""
-        return self.is_running and all(not store.failures for store in self.jobstores.values())
+        """Whether it runs, every store answers and every lease can be trusted."""
+        return self.is_running and all(not store.failures and store.is_trusted for store in self.jobstores.values())

@@ -48,14 +48,17 @@ class RunHandle:
         Return what the callable returned, when the run has ended.
 
         Raises:
-            RunFailedError: The run did not succeed for another reason than an exception.
-            BaseException: What the callable raised.
+            RunFailedError: The run did not succeed for another reason than an exception, or it raised one on another
+                node; the message has the traceback then.
+            BaseException: What the callable raised here.
         """
         finished = await self._expected.wait()
         if finished.exception is not None:
             raise finished.exception
         if finished.run.outcome is not Outcome.SUCCEEDED:
-            raise RunFailedError(finished.run.id, f"was {finished.run.outcome.value}", finished.run.reason)
+            run = finished.run
+            what = "failed" if run.outcome is Outcome.FAILED else f"was {run.outcome.value}"
+            raise RunFailedError(run.id, what, run.reason, traceback=run.error)
         return finished.run.retval
 
 
@@ -110,9 +113,10 @@ class RunHistory(Parts):
                     job.args if run.args is None else run.args,
                     job.kwargs if run.kwargs is None else run.kwargs,
                 )
-            run = await store.add_run(run)
-            handle = RunHandle(run, self._results.expect(alias, run))
-            await self._changed(alias)
+            with self._results.adding() as ended:
+                run = await store.add_run(run)
+                handle = RunHandle(run, self._results.expect(alias, run, ended))
+            self._changed(alias)
             return handle
         raise JobLookupError(job_id)
 
@@ -140,6 +144,7 @@ class RunHistory(Parts):
             after: Only those that come after this one, that is, earlier ones: the next page.
 
         Raises:
+            SchedulerNotRunningError: The scheduler is not running, and a store is not one in memory.
             ValueError: There is no such outcome, or a value is out of range.
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
@@ -152,9 +157,8 @@ class RunHistory(Parts):
             until=_timezones.to_datetime(until, zone, "until"),
         )
         runs: list[Run] = []
-        for alias in self._aliases(jobstore):
-            if alias in self._stores:
-                runs += await self._stores[alias].runs(where, limit, after)
+        for store in self._histories(jobstore):
+            runs += await store.runs(where, limit, after)
         runs.sort(key=lambda run: run.nominal_time.timestamp(), reverse=True)
         return runs[:limit]
 
@@ -200,7 +204,7 @@ class RunHistory(Parts):
                 elif self._runner is not None and self._runner.cancel(run, reason):
                     return run
         for alias in self._aliases(None):
-            for run in await self._stores[alias].runs(here, 1):
+            for run in await self._open_store(alias).runs(here, 1):
                 raise RunLookupError(run_id, _why_not_cancelled(run))
         raise RunLookupError(run_id)
 
@@ -231,8 +235,9 @@ class RunHistory(Parts):
         runs: list[Run] = []
         for alias in self._aliases(jobstore):
             found = found or await self._store(alias).get(job_id)
-            if moment is not None and alias in self._stores:
-                history = await self._stores[alias].runs(RunFilter(job_id=job_id, since=moment), EXPLAIN_LIMIT)
+        if moment is not None:
+            for store in self._histories(jobstore):
+                history = await store.runs(RunFilter(job_id=job_id, since=moment), EXPLAIN_LIMIT)
                 runs += [run for run in history if (run.first_nominal_time or run.nominal_time) <= moment]
         return explain(found, job_id, moment, runs, count)
 

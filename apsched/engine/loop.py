@@ -2,13 +2,16 @@
 
 Rule 1: the wake-up is armed before the store is looked at, so no change between looking and sleeping is lost.
 Rule 2: every sleep is bounded by `max_idle`, so that a lost notification and a moved clock heal by themselves.
-Rule 3: nothing but being cancelled ends the loop; an error is logged, told, and followed by a growing pause.
+Rule 3: nothing but `end` ends the loop; an error is logged, told, and followed by a growing pause.
+Rule 4: while the lease cannot be trusted nothing is claimed, and what was claimed is handed back.
+Rule 5: after a look that failed the store is asked what it claimed, since only the answer may have been lost.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import anyio
@@ -18,6 +21,8 @@ from anyio.abc import TaskStatus
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus
+from apsched.engine.lease import Lease
+from apsched.engine.membership import Membership
 from apsched.engine.outage import Outage
 from apsched.engine.recorder import Recorder
 from apsched.engine.results import Finished, Results
@@ -36,6 +41,7 @@ from apsched.events import (
     JobSubmissionEvent,
     SchedulerEvent,
 )
+from apsched.exceptions import LeaseLostError
 from apsched.jobstores.base import JobStore
 from apsched.run import Outcome, Plan, Planner, Run
 
@@ -55,19 +61,23 @@ class StoreLoop:
     Args:
         store: The store.
         alias: Its alias.
-        node: The id of this scheduler; owner of what is claimed.
+        seconds: After how long without a sign of life others take this node for dead.
         clock: Time.
         plan: Decides what becomes of a due job.
         slots: How many runs may be claimed for which executor.
         runner: Starts the runs.
         bus: Gets the events.
         results: Gets the finished runs.
+        hint: Tells other nodes that there is something for them in the store.
         max_idle: Seconds that the loop sleeps at most.
 
     Attributes:
+        membership: Whose lease keeps what is claimed.
         recorder: Stores how the runs end; runs in a task of its own.
         last_look: When the store last answered, aware UTC; None if it never did.
         outage: How many looks in a row have failed.
+        attempt: Since when (monotonic) it has been at the present look and its repetitions; None while it sleeps.
+        is_unsure: Whether there may be claims of which it does not know.
     """
 
     def __init__(
@@ -75,34 +85,50 @@ class StoreLoop:
         store: JobStore,
         alias: str,
         *,
-        node: str,
+        seconds: float,
         clock: Clock,
         plan: Planner,
         slots: Slots,
         runner: Runner,
         bus: Bus,
         results: Results,
+        hint: Callable[[], None],
         max_idle: float,
     ) -> None:
         self._store = store
         self._alias = alias
-        self._node = node
         self._clock = clock
         self._plan = plan
         self._slots = slots
         self._runner = runner
         self._bus = bus
         self.recorder: Recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
+        self.membership: Membership = Membership(
+            store,
+            alias,
+            seconds,
+            clock,
+            bus,
+            attempt=lambda: self.attempt,
+            on_trusted=self._retry_all,
+            on_lost=lambda lease: runner.forfeit(lease, f"node {lease.node} was taken for dead"),
+        )
+        self._hint = hint
         self._max_idle = timedelta(seconds=max_idle)
+        self._is_shared = store.is_shared
         self._is_watchful = store.is_shared or clock.is_real  # may something change without waking this loop?
         self._wakeup = Wakeup()
+        self._retry = Wakeup()
         self._scope = anyio.CancelScope()
         self._is_paused = False
+        self._is_ending = False
         self._is_starved = False
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
         self.outage: Outage = Outage(bus, alias)
         self.last_look: datetime | None = None
+        self.attempt: float | None = None
+        self.is_unsure: bool = False
 
     def wake(self) -> None:
         """Look at the store soon, because something in it has changed."""
@@ -123,7 +149,13 @@ class StoreLoop:
         self._wakeup.set()
 
     def end(self) -> None:
-        """Claim nothing any more, for good."""
+        """Claim nothing any more, for good; what a look that is under way still claims is handed back."""
+        self._is_ending = True
+        self._wakeup.set()
+        self._retry.set()
+
+    def abort(self) -> None:
+        """End without waiting for the store."""
         self._scope.cancel()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -133,46 +165,97 @@ class StoreLoop:
         task_status.started()
         try:
             with self._scope:
-                while True:
+                while not self._is_ending:
+                    self._retry.arm()
                     try:
                         await self._look_and_sleep()
                     except Exception as exc:
                         self._note_failure(exc)
-                        await backoff.sleep(self._clock)
+                        if not self._is_ending:
+                            await backoff.sleep(self._clock, self._retry)
                     else:
                         backoff.reset()
         finally:
             self._clock.work_ended()
 
+    async def adopt(self) -> None:
+        """Start, or hand back, what the store says this node has claimed and what is not known here."""
+        lease = self.membership.lease
+        known = self._runner.ids() | self.recorder.ids()
+        for plan in await self._store.claimed(lease.node):
+            unknown = tuple(run for run in plan.runs if run.id not in known)
+            if unknown:
+                self._start(plan, unknown, lease)
+        self.is_unsure = False
+
     async def _look_and_sleep(self) -> None:
         self._wakeup.arm()
         now = self._clock.now()
         self._watch_clock(now)
-        if self._is_paused:
-            await self._clock.wait(self._wakeup, None)
+        lease = self.membership.lease
+        if self._is_ending:
             return
+        if self._is_paused or not lease.is_trusted:
+            await self._wait_for_leave_to_claim()
+            return
+        if self.attempt is None:
+            self.attempt = self._clock.monotonic()
+        if self.is_unsure:
+            await self.adopt()
         free = self._slots.free(self._store.batch)
-        plans = await self._store.take_due(now, free, self._plan, self._node)
-        self._note_success(now)
+        plans = await self._take_due(now, free, lease)
+        if plans is None:
+            return
         for plan in plans:
-            self._carry_out(plan)
+            self._carry_out(plan, lease)
         if len(plans) >= min(filter(None, free.values()), default=1):
+            self.attempt = None
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
         busy = [alias for alias, slots in self._slots.free(1).items() if not slots]
         self._is_starved = bool(busy)
-        await self._clock.wait(self._wakeup, self._bound(now, await self._store.next_run_time(busy)))
+        until = self._bound(now, await self._store.next_run_time(busy))
+        self.attempt = None
+        await self._clock.wait(self._wakeup, until)
+
+    async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:
+        """Return what was claimed; None if the lease was lost."""
+        self.is_unsure = self._store.is_shared  # until there is an answer
+        try:
+            plans = await self._store.take_due(now, free, self._plan, lease.node)
+        except LeaseLostError:
+            if not self._store.is_shared:
+                raise
+            self.is_unsure = False
+            self.attempt = None
+            self.membership.lose(lease)
+            return None
+        self.is_unsure = False
+        self._note_success(now)
+        return plans
+
+    async def _wait_for_leave_to_claim(self) -> None:
+        self.attempt = None
+        if not self._is_paused:
+            self.membership.ask_for_beat()
+        await self._clock.wait(self._wakeup, None)
+
+    def _retry_all(self) -> None:
+        """Do what could not be done for want of the lease, or of the store."""
+        self._wakeup.set()
+        self._retry.set()
+        self.recorder.retry()
 
     def _bound(self, now: datetime, until: datetime | None) -> datetime | None:
         """Return when to look again: at *until*, but neither at once nor after too long."""
         if until is not None and self._clock.is_real:
             until = max(until, now + BREATH)
         if self._is_watchful:
-            longest = now + self._max_idle
+            longest = now + (self._max_idle * random.uniform(0.8, 1.0) if self._is_shared else self._max_idle)  # noqa: S311  # so that nodes do not look in step
             until = longest if until is None else min(until, longest)
         return until
 
-    def _carry_out(self, plan: Plan) -> None:
+    def _carry_out(self, plan: Plan, lease: Lease) -> None:
         for run in plan.cancel:
             self._runner.cancel(run, "the next run replaces it")
         if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
@@ -181,7 +264,7 @@ class StoreLoop:
         if len(started) != 1 or started[0].outcome is not Outcome.RUNNING:
             started = self._sort_out(plan)
         if started:
-            self._start(plan, started)
+            self._start(plan, started, lease)
         elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
             self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=plan.job.id, jobstore=self._alias))
 
@@ -196,13 +279,21 @@ class StoreLoop:
             self._tell_quarantined(plan.job.id, plan.quarantine)
         return tuple(run for run in plan.runs if run.outcome is Outcome.RUNNING)
 
-    def _start(self, plan: Plan, runs: tuple[Run, ...]) -> None:
+    def _start(self, plan: Plan, runs: tuple[Run, ...], lease: Lease) -> None:
+        if self._is_ending or not lease.is_trusted:
+            why = "it ended" if self._is_ending else "it could not be sure of its lease"
+            self.recorder.hand_back(runs, f"node {lease.node} did not start it: {why}")
+            return
+        if plan.job.jobstore is None:
+            plan.job.jobstore = self._alias
         if self._bus.wants(EVENT_JOB_SUBMITTED):
             self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, runs))
         self.recorder.expected += len(runs)
         for run in runs:
             removes_job = plan.removes_job and run is runs[-1]
-            self._runner.start(plan.job, run, self.recorder.put, removes_job=removes_job)
+            self._runner.start(
+                plan.job, run, self.recorder.put, removes_job=removes_job, lease=lease if self._is_shared else None
+            )
 
     def _tell_quarantined(self, job_id: str, reason: str) -> None:
         logger.error("job %r is quarantined: %s", job_id, reason)
@@ -223,12 +314,13 @@ class StoreLoop:
             )
 
     def _note_recorded(self, batch: Sequence[Finished]) -> None:
-        """Look at the store soon if an ended run makes way for a pending one."""
+        """Look at the store soon if an ended run makes way for a pending one, and let other nodes do so too."""
         for finished in batch:
             job_id = finished.run.job_id
             if finished.run.outcome is Outcome.PENDING or job_id in self._queued:
                 self._queued.discard(job_id)
                 self._wakeup.set()
+                self._hint()
 
     def _submission(self, code: int, runs: Sequence[Run]) -> JobSubmissionEvent:
         return JobSubmissionEvent(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from apsched._portal import is_driven
 from apsched.clock import Clock
 from apsched.engine.bus import Bus
-from apsched.engine.loop import StoreLoop
 from apsched.engine.make_job import Draft, JobMaker
+from apsched.engine.open_store import OpenStore
 from apsched.engine.results import Finished, Results
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
 from apsched.events import SchedulerEvent
-from apsched.exceptions import AliasLookupError, SchedulerNotRunningError
+from apsched.exceptions import AliasLookupError, SchedulerNotRunningError, SchedulerStateError
+from apsched.job import Job
 from apsched.jobstores.base import JobStore, RunFilter
-from apsched.notifiers.base import Notifier
 
 logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
@@ -34,7 +35,6 @@ class Parts:
         maker: Makes jobs.
         clock: Time.
         bus: Listeners.
-        notifier: Tells other nodes.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class Parts:
         maker: JobMaker,
         clock: Clock,
         bus: Bus,
-        notifier: Notifier,
     ) -> None:
         self._stores = stores
         self._make_stage = make_stage
@@ -54,15 +53,14 @@ class Parts:
         self._maker = maker
         self._clock = clock
         self._bus = bus
-        self._notifier = notifier
         self._results = Results()
         self._slots = Slots(self._wake_starved)
-        self._loops: dict[str, StoreLoop] = {}  # one for each store that is open
+        self._open: dict[str, OpenStore] = {}
         self._runner: Runner | None = None
 
     def _wake_starved(self) -> None:
-        for loop in self._loops.values():
-            loop.wake_if_starved()
+        for each in self._open.values():
+            each.loop.wake_if_starved()
 
     def _aliases(self, alias: str | None) -> list[str]:
         """Return *alias*, or those of all stores if it is None."""
@@ -80,8 +78,8 @@ class Parts:
     def _store(self, alias: str) -> JobStore:
         """Return the store of that alias if the scheduler has started, or its stage."""
         if self._is_started:
-            if alias in self._loops:
-                return self._stores[alias]
+            if alias in self._open:
+                return self._usable(alias)
             raise AliasLookupError("job store", alias, self._stores)
         if alias not in self._stages:
             if not isinstance(alias, str):
@@ -91,20 +89,40 @@ class Parts:
 
     def _open_store(self, alias: str) -> JobStore:
         """Return the store of that alias, which must be open."""
-        if alias not in self._loops:
+        if alias not in self._open:
             raise SchedulerNotRunningError(
                 f"the scheduler is not running, so its job store {alias!r} is not open; start it first"
             )
-        return self._stores[alias]
+        return self._usable(alias)
 
-    async def _changed(self, alias: str) -> None:
+    def _histories(self, alias: str | None) -> list[JobStore]:
+        """Return what has runs: the store of that alias or all; those in memory have them while they are closed too."""
+        return [
+            self._open_store(each) if self._stores[each].is_shared else self._stores[each]
+            for each in self._aliases(alias)
+            if each in self._stores
+        ]
+
+    def _usable(self, alias: str) -> JobStore:
+        """Return an open store; refused where it would have to be waited for and cannot be."""
+        store = self._stores[alias]
+        if store.is_shared and is_driven():
+            raise SchedulerStateError(
+                f"job store {alias!r} must be waited for, which a plain call in the scheduler's own event loop cannot; "
+                "call it from a thread: of a coroutine function for example by asyncio.to_thread"
+            )
+        return store
+
+    def _changed(self, alias: str) -> None:
         """Let this node and the others look at the store of that alias."""
-        if alias in self._loops:
-            self._loops[alias].wake()
-            try:
-                await self._notifier.notify(alias)
-            except Exception:  # a hint, which polling makes up for
-                logger.warning("the other nodes cannot be told that job store %r has changed", alias, exc_info=True)
+        if alias in self._open:
+            self._open[alias].changed()
+
+    def _at(self, alias: str, jobs: Sequence[Job]) -> None:
+        """Let *jobs* know which store has them."""
+        for job in jobs:
+            if job.jobstore is None:
+                job.jobstore = alias
 
     async def _settle_removed(self, alias: str) -> None:
         """Tell those who wait for pending runs of jobs that were removed."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 import anyio
+import attrs
 from anyio.abc import TaskStatus
 
 from apsched.clock import Clock, Wakeup
@@ -70,21 +71,42 @@ class Recorder:
         self._wakeup = Wakeup()
         self._is_closing = False
         self._is_pausing = False
+        self._retry = Wakeup()
         self.outage: Outage = Outage(bus, alias)
         self.expected: int = 0  # runs that were started and whose end has not come here
+        self.stored: int = 0  # runs that the store has answered for
 
     @property
     def backlog(self) -> int:
         """How many finished runs are not stored yet."""
         return len(self._finished)
 
+    def ids(self) -> set[str]:
+        """Return the ids of the finished runs that are not stored yet."""
+        return {finished.run.id for finished in self._finished}
+
     def put(self, finished: Finished) -> None:
         """Take a finished run."""
         self.expected -= 1
-        self._finished.append(finished)
-        if self._is_pausing:
+        if finished.is_forfeit:
+            logger.warning("run %s lost its claim while it was under way here; its end is not stored", finished.run.id)
             self._clock.work_ended()
+        else:
+            self._finished.append(finished)
+            if self._is_pausing:
+                self._clock.work_ended()
         self._wakeup.set()
+
+    def hand_back(self, runs: Sequence[Run], reason: str) -> None:
+        """Give runs that were claimed and not started back to the store."""
+        for run in runs:
+            self.expected += 1
+            self._clock.work_began()
+            self.put(Finished(attrs.evolve(run, outcome=Outcome.PENDING, reason=reason)))
+
+    def retry(self) -> None:
+        """Try again what has failed: the store seems to answer."""
+        self._retry.set()
 
     def close(self) -> None:
         """Let `run` return when all started runs have ended and are stored."""
@@ -105,7 +127,8 @@ class Recorder:
                     return
                 await self._clock.wait(self._wakeup, None)
         finally:
-            self._clock.work_ended()
+            for _ in range(1 + len(self._finished)):
+                self._clock.work_ended()
 
     async def _store_next(self, backoff: Backoff) -> None:
         batch = list(islice(self._finished, BATCH))
@@ -118,6 +141,7 @@ class Recorder:
             return
         backoff.reset()
         self.outage.note_success()
+        self.stored += len(batch)
         for _ in batch:
             self._finished.popleft()
         self._tell(batch, stored)
@@ -128,7 +152,8 @@ class Recorder:
         for _ in self._finished:
             self._clock.work_ended()
         try:
-            await backoff.sleep(self._clock)
+            self._retry.arm()
+            await backoff.sleep(self._clock, self._retry)
         finally:
             self._is_pausing = False
             for _ in self._finished:

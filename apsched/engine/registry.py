@@ -20,7 +20,7 @@ from apsched.events import (
     JobEvent,
     SchedulerEvent,
 )
-from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError
+from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError, SchedulerNotRunningError
 from apsched.job import Job, OnCrash, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge
 from apsched.triggers.base import BaseTrigger
@@ -55,6 +55,7 @@ class JobRegistry(Parts):
         keep_runs: int | Undefined | None = undefined,
         on_crash: OnCrash | Undefined = undefined,
         on_conflict: str | None = None,
+        connection: Any = None,
         **trigger_args: Any,
     ) -> Job:
         """
@@ -85,6 +86,8 @@ class JobRegistry(Parts):
             on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
                 place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
                 `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
+            connection: A connection of SQLAlchemy inside a transaction on the database of the store: the job is there
+                when you commit, and not if you roll back. Other nodes find it within `max_idle` of that.
             **trigger_args: Arguments of the trigger that *trigger* is the alias of.
 
         Returns:
@@ -95,7 +98,8 @@ class JobRegistry(Parts):
             TransientJobError: The store cannot keep the job.
             LookupError: An alias is not known, or the reference of the callable leads nowhere.
             ValueError: A value is out of range, or the arguments do not fit the callable.
-            TypeError: A value is of the wrong type.
+            TypeError: A value is of the wrong type, or a connection is given and the store cannot use one.
+            SchedulerNotRunningError: A connection is given before the start, when there is no store to add the job to.
         """
         draft = self._maker.draft(
             self._clock.now(),
@@ -119,7 +123,7 @@ class JobRegistry(Parts):
             on_conflict=on_conflict,
             **trigger_args,
         )
-        return (await self._add(jobstore, [draft]))[0]
+        return (await self._add(jobstore, [draft], connection))[0]
 
     async def add_jobs(self, jobs: Iterable[Mapping[str, Any]], *, jobstore: str = "default") -> list[Job]:
         """
@@ -283,7 +287,7 @@ class JobRegistry(Parts):
             logger.info("removed job %s from job store %r", job_id, alias)
             self._publish(JobEvent, EVENT_JOB_REMOVED, job_id=job_id, jobstore=alias)
             await self._settle_removed(alias)
-            await self._changed(alias)
+            self._changed(alias)
             return
         raise JobLookupError(job_id)
 
@@ -302,7 +306,7 @@ class JobRegistry(Parts):
             for key in [key for key in self._drafts if key[0] == alias]:
                 del self._drafts[key]
             await self._settle_removed(alias)
-            await self._changed(alias)
+            self._changed(alias)
         self._publish(SchedulerEvent, EVENT_ALL_JOBS_REMOVED, alias=jobstore)
 
     async def sync(
@@ -365,6 +369,7 @@ class JobRegistry(Parts):
         for alias in self._aliases(jobstore):
             job = await self._store(alias).get(job_id)
             if job is not None:
+                self._at(alias, [job])
                 return job
         return None
 
@@ -401,7 +406,9 @@ class JobRegistry(Parts):
             return jobs
         for alias in self._aliases(jobstore):
             rest = None if limit is None else limit - len(jobs)
-            jobs += await self._store(alias).select(where, rest, after)
+            found = await self._store(alias).select(where, rest, after)
+            self._at(alias, found)
+            jobs += found
         return jobs
 
     async def print_jobs(self, jobstore: str | None = None, out: TextIO | None = None) -> None:
@@ -422,9 +429,14 @@ class JobRegistry(Parts):
             lines += [f"    {job}" for job in jobs] or ["    No scheduled jobs"]
         print("\n".join(lines), file=sys.stdout if out is None else out)  # what the verb is for
 
-    async def _add(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
+    async def _add(self, alias: str, drafts: Sequence[Draft], connection: Any = None) -> list[Job]:
         if self._is_started:
-            return await self._keep(alias, drafts)
+            return await self._keep(alias, drafts, connection)
+        if connection is not None:
+            raise SchedulerNotRunningError(
+                "add_job(connection=...) needs a running scheduler, since before the start jobs are in no store; "
+                "start it first"
+            )
         for draft in drafts:
             draft.job.is_pending = True
         jobs = await self._store(alias).add([draft.job for draft in drafts], _merge_of(drafts))
@@ -432,7 +444,7 @@ class JobRegistry(Parts):
             self._drafts[alias, draft.job.id] = draft
         return jobs
 
-    async def _keep(self, alias: str, drafts: Sequence[Draft]) -> list[Job]:
+    async def _keep(self, alias: str, drafts: Sequence[Draft], connection: Any = None) -> list[Job]:
         """Add jobs to an open store."""
         store = self._store(alias)
         kept = []
@@ -443,8 +455,13 @@ class JobRegistry(Parts):
                 kept.append(draft)
             else:
                 logger.warning("job %r is not added: its trigger %s has no time left", job.id, job.trigger)
-        jobs = await store.add([draft.job for draft in kept], _merge_of(kept))
-        await self._changed(alias)
+        new = [draft.job for draft in kept]
+        if connection is None:
+            jobs = await store.add(new, _merge_of(kept))
+        else:
+            jobs = await store.add_in(connection, new, _merge_of(kept))
+        self._at(alias, jobs)
+        self._changed(alias)
         self._tell_added(alias, jobs)
         if len(kept) == len(drafts):
             return jobs
@@ -499,7 +516,8 @@ class JobRegistry(Parts):
                 job = await self._store(alias).update(job_id, change)
             except JobLookupError:
                 continue
-            await self._changed(alias)
+            self._at(alias, [job])
+            self._changed(alias)
             logger.info("changed job %s in job store %r", job_id, alias)
             self._publish(JobEvent, EVENT_JOB_MODIFIED, job_id=job_id, jobstore=alias)
             return job

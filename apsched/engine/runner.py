@@ -16,6 +16,7 @@ import anyio
 from apsched import _eventloop, _refs
 from apsched._eventloop import TaskPool, Waiter
 from apsched.clock import Clock, Wakeup
+from apsched.engine.lease import Lease
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
 from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
@@ -40,6 +41,7 @@ class _UnderWay:
         "goes_back",
         "is_entered",
         "job",
+        "lease",
         "reason",
         "removes_job",
         "run",
@@ -47,9 +49,10 @@ class _UnderWay:
         "slot",
     )
 
-    def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink) -> None:
+    def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink, lease: Lease | None) -> None:
         self.job = job
         self.run = run
+        self.lease = lease
         self.removes_job = removes_job
         self.slot = slot
         self.sink = sink
@@ -113,7 +116,7 @@ class Runner:
         """Whether the calling code belongs to a run that is under way here."""
         return self.current_job is not None
 
-    def start(self, job: Job, run: Run, sink: Sink, *, removes_job: bool = False) -> None:
+    def start(self, job: Job, run: Run, sink: Sink, *, removes_job: bool = False, lease: Lease | None = None) -> None:
         """
         Start *run*, which this node has claimed.
 
@@ -122,6 +125,8 @@ class Runner:
             run: Claimed.
             sink: Gets the finished run, in the thread of the event loop.
             removes_job: Whether the run is the job's last.
+            lease: Keeps the claim: while it cannot be trusted the callable is not entered, and the run goes back to its
+                store. None: nothing can take the claim away.
         """
         self._clock.work_began()
         slot = self._slots.take(job.executor)
@@ -129,7 +134,7 @@ class Runner:
             reason = f"no executor has the alias {job.executor!r} any more"
             sink(Finished(_closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
             return
-        under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink)
+        under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease)
         if slot.executor.can_submit and not isinstance(job.func, str):
             self._submit(under_way, job.func)
         else:
@@ -143,6 +148,16 @@ class Runner:
             return False
         self._cancel(under_way, reason)
         return True
+
+    def forfeit(self, lease: Lease, reason: str) -> None:
+        """Cancel every run whose claim *lease* kept, which is lost; what becomes of them is not stored."""
+        for under_way in list(self._under_way.values()):
+            if under_way.lease is lease:
+                self._cancel(under_way, reason)
+
+    def ids(self) -> set[str]:
+        """Return the ids of the runs under way."""
+        return {run.id for run in self._under_way}
 
     def cancel_all(self, reason: str, executor: str | None = None) -> None:
         """Cancel every run, or those on the executor of that alias; what has not started goes back to its store."""
@@ -188,7 +203,8 @@ class Runner:
         job, run = under_way.job, under_way.run
         args = job.args if run.args is None else run.args
         kwargs = job.kwargs if run.kwargs is None else run.kwargs
-        call = under_way.call = Call(func, args, kwargs, self._clock.now)
+        enter = self._clock.now if under_way.lease is None else under_way.lease.enter
+        call = under_way.call = Call(func, args, kwargs, enter)
         return call
 
     async def _run(self, under_way: _UnderWay) -> None:
@@ -246,6 +262,8 @@ class Runner:
 
     def _end(self, under_way: _UnderWay, finished: Finished) -> None:
         del self._under_way[under_way.run]
+        if under_way.lease is not None and under_way.lease.is_lost:
+            finished.is_forfeit = finished.run.outcome is not Outcome.SUCCEEDED  # cancelled by that, one way or another
         under_way.sink(finished)
         slot = under_way.slot  # an event loop has so many slots that none needs to be claimed ahead
         self._slots.give_back(slot, finished.run.duration if slot.executor.can_submit else None)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
 
@@ -163,6 +163,21 @@ class JobStore(ABC):
             ConflictingIdError: An id is taken and *merge* is None.
             TransientJobError: A job cannot be stored here.
         """
+
+    async def add_in(self, connection: Any, jobs: Sequence[Job], merge: Merge | None = None) -> list[Job]:
+        """
+        Add *jobs* as `add` does, inside a transaction of the caller's.
+
+        Args:
+            connection: Of the caller's client, to the server of this store; neither committed nor closed here.
+            jobs: The jobs; ids differ.
+            merge: Decides where the id is taken; None: the id must be free.
+
+        Raises:
+            TypeError: This store has no transactions that it could share, or *connection* is not of its client.
+            Exception: What `add` raises.
+        """
+        raise TypeError(f"{type(self).__name__} cannot add jobs by a connection of yours; leave connection= out")
 
     @abstractmethod
     async def update(self, job_id: str, change: Change) -> Job:

@@ -14,12 +14,14 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from apsched._configuration import PREFIXES, configurable
 from apsched._portal import Portal
 from apsched.async_scheduler import (
+    KEEP_HISTORY,
+    LEASE,
     MAX_IDLE,
     STATE_PAUSED,
     STATE_RUNNING,
@@ -156,6 +158,8 @@ class BaseScheduler:
         notifier: Notifier | None = None,
         clock: Clock | None = None,
         max_idle: float = MAX_IDLE,
+        lease: float = LEASE,
+        keep_history: timedelta = KEEP_HISTORY,
         daemon: bool = True,
     ) -> None:
         """
@@ -175,6 +179,9 @@ class BaseScheduler:
             notifier: How other nodes are told of changes.
             clock: Where time comes from.
             max_idle: How many seconds pass between two looks at a store at most, more than 0.
+            lease: After how many seconds without a sign of life the other nodes of a shared store take this one for
+                dead, 1 or more.
+            keep_history: For how long shared stores keep the records of runs at least, an hour or more.
             daemon: Whether the interpreter may end while the scheduler runs.
 
         Raises:
@@ -193,6 +200,8 @@ class BaseScheduler:
             notifier=notifier,
             clock=clock,
             max_idle=max_idle,
+            lease=lease,
+            keep_history=keep_history,
             listeners_in_thread=True,
         )
         self._starting = threading.Lock()

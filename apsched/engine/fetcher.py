@@ -1,0 +1,74 @@
+"""Fetch the ends of runs that are waited for here and end on other nodes (layer 6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+import attrs
+
+from apsched.clock import Clock, Wakeup
+from apsched.engine.results import Finished, Results
+from apsched.jobstores.base import JobStore, RunFilter
+from apsched.run import Run
+
+logger: logging.Logger = logging.getLogger("apsched.runs")
+
+PERIOD = timedelta(seconds=0.5)
+
+
+class Fetcher:
+    """
+    Asks one store for the runs that somebody waits for: each half second, and whenever it has changed.
+
+    Args:
+        store: The store.
+        alias: Its alias.
+        here: Returns the ids of runs that are under way here or about to be stored; their ends come by themselves.
+        clock: Time.
+        results: Knows who waits.
+    """
+
+    def __init__(
+        self, store: JobStore, alias: str, here: Callable[[], set[str]], clock: Clock, results: Results
+    ) -> None:
+        self._store = store
+        self._alias = alias
+        self._here = here
+        self._clock = clock
+        self._results = results
+        self._wakeup = results.waits(alias)
+
+    def hurry(self) -> None:
+        """Ask soon, since the store has changed."""
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        self._clock.work_began()
+        try:
+            while True:
+                self._wakeup.arm()
+                awaited = self._results.awaited(self._alias)
+                if awaited:
+                    try:
+                        await self._fetch(awaited)
+                    except Exception as exc:
+                        logger.debug("job store %r cannot be asked for runs: %s", self._alias, exc)
+                    await self._clock.wait(Wakeup(), self._clock.now() + PERIOD / 50)
+                until = self._clock.now() + PERIOD if awaited else None
+                await self._clock.wait(self._wakeup, until)
+        finally:
+            self._clock.work_ended()
+
+    async def _fetch(self, awaited: list[Run]) -> None:
+        for run in awaited:
+            where = RunFilter(job_id=run.job_id, since=run.nominal_time, until=run.nominal_time)
+            found = await self._store.runs(where, 1)
+            if run.id in self._here():
+                continue
+            if found:
+                self._results.settle(self._alias, Finished(found[0]))
+            else:
+                self._results.give_up(self._alias, attrs.evolve(run, reason="its record is gone"))
