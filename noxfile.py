@@ -108,6 +108,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Let 1, 2 and 4 nodes share 10,000 jobs in every store, and break nodes, networks and servers."""
+    install_servers(session)
+    install_with_extras(session, group="test")
+    session.run("pytest", "tests/cluster", *session.posargs, env={"APSCHED_CLUSTER_JOBS": "10000"})
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """Run the fast tests with the oldest dependencies that pyproject.toml allows."""
     install_servers(session)

@@ -1,0 +1,31 @@
+"""Where the nodes of a cluster meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.harness import Cluster
+
+STORES = {
+    "sqlite": None,
+    "postgresql": "postgresql_database",
+    "mysql": "mysql_database",
+    "redis": "redis_database",
+    "mongodb": "mongodb_database",
+}
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store, of every kind in turn."""
+    fixture = STORES[request.param]
+    return f"sqlite:///{tmp_path}/jobs.db" if fixture is None else str(request.getfixturevalue(fixture))
+
+
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Callable[..., Cluster]:
+    """Make a cluster of the nodes that share the store at a URL; to be entered."""
+    return lambda url, **options: Cluster(url, tmp_path, **options)

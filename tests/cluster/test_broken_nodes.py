@@ -1,0 +1,121 @@
+"""A node that dies or stands still loses nothing and doubles nothing beyond the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from apsched.run import Outcome
+from tests.cluster.harness import Cluster
+from tests.cluster.ledger import attempts
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+JOBS = 120  # half of them may run again
+LEASE = 2.0  # seconds
+
+
+def add_jobs(cluster: Cluster, seconds: float = 0.2) -> None:
+    policies = ("abandon", "rerun")
+    cluster.add(
+        [
+            cluster.job(f"{number:03} {policies[number % 2]}", seconds, on_crash=policies[number % 2])
+            for number in range(JOBS)
+        ]
+    )
+
+
+def check_promise(cluster: Cluster) -> None:
+    """Nothing is lost or doubled beyond what the jobs allow; what was not run to its end has a record that says why."""
+    runs = {run.id: run for run in cluster.wait_until_settled(JOBS)}
+    tried = attempts(cluster.ledger())
+    assert len(runs) == JOBS
+    for run_id, run in runs.items():
+        found = tried.get(run_id, [])
+        if run.job_id.endswith("rerun"):
+            assert run.outcome is Outcome.SUCCEEDED
+            assert any(end is not None for _, end in found)
+        else:
+            assert len(found) <= 1, "a run that must not run again did"
+            assert run.outcome in {Outcome.SUCCEEDED, Outcome.ABANDONED}
+            assert run.outcome is Outcome.SUCCEEDED or run.reason
+        for (_, end), (start, _) in pairwise(found):
+            assert end is None or end.at <= start.at, "two attempts at one run overlap"
+        if run.outcome is Outcome.SUCCEEDED:
+            last, _ = found[-1]
+            assert (last.node, last.epoch) == (run.node, run.epoch), "the result is not that of the last attempt"
+    assert cluster.jobs() == []
+
+
+def test_what_a_killed_node_had_is_taken_over(make_cluster: Callable[..., Cluster], url: str) -> None:
+    with make_cluster(url, lease=LEASE) as cluster:
+        add_jobs(cluster)
+        first, _ = cluster.start(2)
+        cluster.wait_for("a run under way on the first node", lambda: bool(cluster.under_way(first.id)))
+        cluster.wait_for_lines("end", 10)
+
+        first.kill()
+        left = cluster.under_way(first.id)
+        check_promise(cluster)
+        cluster.stop()
+
+        assert left, "the node was killed while it had nothing under way"
+        tried = attempts(cluster.ledger())
+        assert all(len(tried[run_id]) >= 2 for run_id in left if " rerun@" in run_id)
+
+
+def test_all_nodes_may_be_killed_at_once(make_cluster: Callable[..., Cluster], url: str) -> None:
+    with make_cluster(url, lease=LEASE) as cluster:
+        add_jobs(cluster)
+        nodes = cluster.start(2)
+        cluster.wait_for_lines("end", 10)
+        for node in nodes:
+            node.kill()
+
+        cluster.start()
+        check_promise(cluster)
+        cluster.stop()
+
+
+def test_a_node_that_stood_still_for_too_long_writes_and_starts_nothing(
+    make_cluster: Callable[..., Cluster], url: str
+) -> None:
+    with make_cluster(url, lease=LEASE) as cluster:
+        add_jobs(cluster)
+        zombie, other = cluster.start(2)
+        cluster.wait_for("a run under way on the first node", lambda: bool(cluster.under_way(zombie.id)))
+
+        zombie.freeze()
+        before = {run.id: (run.outcome, run.node, run.epoch) for run in cluster.wait_until_settled(JOBS)}
+        seen = len(cluster.ledger())
+        zombie.thaw()
+        cluster.wait_for("the node under another id", lambda: len(cluster.live_nodes()) == 2)
+        other.stop()
+        assert other.wait() == 0, other.log
+        cluster.add([cluster.job(f"more {number}", 0.3) for number in range(40)])
+        after = {run.id: (run.outcome, run.node, run.epoch) for run in cluster.wait_until_settled(JOBS + 40)}
+        cluster.stop()
+
+        assert any(epoch > 1 for _, _, epoch in before.values()), "nothing was taken over"
+        assert {run_id: after[run_id] for run_id in before} == before
+        later = [line for line in cluster.ledger()[seen:] if line.what == "start"]
+        assert len(later) == 40
+        assert not {line.node for line in later} & {zombie.id, other.id}
+
+
+def test_a_node_that_leaves_in_good_order_leaves_nothing_behind(make_cluster: Callable[..., Cluster], url: str) -> None:
+    with make_cluster(url, lease=60.0) as cluster:
+        add_jobs(cluster)
+        first, _ = cluster.start(2)
+        cluster.wait_for_lines("end", 10)
+
+        first.stop()
+        assert first.wait() == 0, first.log
+        runs = cluster.wait_until_settled(JOBS)
+        cluster.stop()
+
+        assert len(runs) == JOBS
+        assert {run.outcome for run in runs} == {Outcome.SUCCEEDED}
+        assert all(len(found) == 1 for found in attempts(cluster.ledger()).values())

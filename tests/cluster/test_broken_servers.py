@@ -1,0 +1,94 @@
+"""While the network or the server is away nothing is lost, and nothing is doubled beyond the promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from tests.cluster.harness import Cluster
+from tests.cluster.test_broken_nodes import JOBS, LEASE, add_jobs, check_promise
+from tests.servers import Proxy, Server, start_mongodb, start_mysql, start_postgresql, start_redis
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {
+    "postgresql": start_postgresql,
+    "mysql": start_mysql,
+    "redis": start_redis,
+    "mongodb": start_mongodb,
+}
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of its own, which may be broken."""
+    with SERVERS[request.param]() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    with server.database() as url:
+        yield url
+
+
+@pytest.mark.parametrize("way", ["cut", "freeze"])
+def test_a_node_may_lose_its_network(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
+    with Proxy(server.port) as proxy, make_cluster(url, lease=LEASE) as cluster:
+        add_jobs(cluster)
+        cluster.start(1, through(proxy, url))
+        cluster.start(1)
+        cluster.wait_for_lines("end", 10)
+
+        getattr(proxy, way)()
+        cluster.wait_for("the other node alone", lambda: len(cluster.live_nodes()) == 1)
+        proxy.heal()
+        cluster.wait_for("the node under another id", lambda: len(cluster.live_nodes()) == 2)
+
+        check_promise(cluster)
+        cluster.stop()
+
+        assert any(run.epoch > 1 for run in cluster.history()), "nothing was taken over"
+
+
+def test_a_short_cut_costs_nothing(make_cluster: Callable[..., Cluster], server: Server, url: str) -> None:
+    with Proxy(server.port) as proxy, make_cluster(url, lease=60.0) as cluster:
+        add_jobs(cluster)
+        cluster.start(2, through(proxy, url))
+        for count in (10, 30, 50):
+            cluster.wait_for_lines("end", count)
+            proxy.cut()
+            proxy.heal()
+
+        check_promise(cluster)
+        cluster.stop()
+
+        assert cluster.starts() == JOBS
+
+
+@pytest.mark.parametrize("way", ["kill", "stop"])
+def test_the_server_may_be_restarted(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
+    with make_cluster(url, lease=60.0) as cluster:
+        add_jobs(cluster)
+        cluster.start(2)
+        cluster.wait_for_lines("end", 10)
+
+        getattr(server, way)()
+        server.restart()
+
+        check_promise(cluster)
+        cluster.stop()
+
+        assert cluster.starts() == JOBS
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """Return *url* with the proxy in the place of the server."""
+    parts = urlsplit(url)
+    address = f"{proxy.host}:{proxy.port}"
+    user, at, _ = parts.netloc.rpartition("@")
+    query = "directConnection=true" if parts.scheme == "mongodb" else parts.query  # a replica set says where it is
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{address}", query=query))
