@@ -85,6 +85,12 @@ class _Call(Generic[T]):
             self.future.set_exception(SchedulerNotRunningError("the scheduler was shut down during the call"))
 
 
+def _future(result: T) -> concurrent.futures.Future[T]:
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_result(result)
+    return future
+
+
 class Portal:
     """
     A thread with an event loop, in which calls from other threads are carried out one beside the other.
@@ -100,7 +106,7 @@ class Portal:
         self._name = name
         self._lock = threading.RLock()  # a call is driven, or the event loop takes calls: never both
         self._thread: threading.Thread | None = None  # kept after its end, to be joined
-        self._ended = threading.Event()  # waited for instead: an interrupted Thread.join takes the thread for ended
+        self._ended = _future(None)  # waited for instead: an interrupted Thread.join takes the thread for ended
         self._is_serving = False
         self._loop: asyncio.AbstractEventLoop | None = None  # only while it takes calls
         self._main: asyncio.Task[Any] | None = None
@@ -131,10 +137,10 @@ class Portal:
         started: concurrent.futures.Future[None] = concurrent.futures.Future()
         thread = threading.Thread(target=self._run, args=(main, started), name=self._name, daemon=daemon)
         self._thread, self._is_serving = thread, True
-        self._ended.clear()
+        self._ended = concurrent.futures.Future()
         try:
             thread.start()
-            started.result()
+            self._wait_for(started)
         except BaseException:
             if not thread.is_alive() and not started.done():  # it was not started: out of threads
                 self._thread, self._is_serving = None, False
@@ -162,7 +168,7 @@ class Portal:
             call = _Call(functools.partial(func, *args, **kwargs))
             self._calls.add(call)
             loop.call_soon_threadsafe(self._begin, loop, call)
-        return call.future.result()
+        return self._wait_for(call.future)
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Run *callback* in the event loop soon, if there is one; from any thread and from signal handlers."""
@@ -176,16 +182,26 @@ class Portal:
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
-        while not (is_over := self._ended.wait(INTERRUPTIBLE if timeout is None else timeout)) and timeout is None:
-            pass
-        if is_over:
+        while not self._ended.done():
+            with suppress(TimeoutError):
+                self._wait_for(self._ended, INTERRUPTIBLE if timeout is None else timeout)
+            if timeout is not None:
+                break
+        if self._ended.done():
             thread.join()
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.new_event_loop()
+
+    def _wait_for(self, future: concurrent.futures.Future[T], timeout: float | None = None) -> T:
+        """Return the result of *future*; raise TimeoutError after so many seconds."""
+        return future.result(timeout)
 
     def forget(self) -> None:
         """Be a portal without a thread, in a forked child, where the thread does not exist."""
         self._lock = threading.RLock()
         self._thread = None
-        self._ended = threading.Event()
+        self._ended = _future(None)
         self._is_serving = False
         self._loop = self._main = None
         self._calls = set()
@@ -196,7 +212,8 @@ class Portal:
         started: concurrent.futures.Future[None],
     ) -> None:
         try:
-            asyncio.run(self._serve(main, started))
+            with asyncio.Runner(loop_factory=self._make_loop) as runner:
+                runner.run(self._serve(main, started))
         except BaseException as exc:
             if not started.done():
                 started.set_exception(exc)
@@ -207,7 +224,7 @@ class Portal:
             for call in list(self._calls):
                 call.give_up()
             self._calls.clear()
-            self._ended.set()
+            self._ended.set_result(None)
 
     async def _serve(
         self,

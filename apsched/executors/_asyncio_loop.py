@@ -32,7 +32,6 @@ class AsyncioForeignLoop(ForeignLoop):
         self._given = self._loop = loop
 
     def attach(self) -> None:
-        """Let it be the loop that was given, or, if there is none or it has closed, the one of this thread."""
         self._thread = threading.get_ident()
         self._loop = _running_loop() if self._given is None or self._given.is_closed() else self._given
 

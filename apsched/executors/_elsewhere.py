@@ -13,14 +13,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeAlias
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import anyio
 
 from apsched import _eventloop
 from apsched._eventloop import Waiter
 from apsched.exceptions import ExecutorRefusedError
-from apsched.executors.base import Call, Ending
+from apsched.executors._calling import is_awaitable
+from apsched.executors._thread_runner import enter
+from apsched.executors.base import Call, Ending, Executor
 
 LOOK = 0.5  # seconds between two looks whether a loop in which a call is under way has closed
 SEARCH = 0.05  # seconds between two looks whether a loop runs that calls wait for
@@ -56,16 +59,23 @@ class ForeignLoop(ABC):
         """Whether it runs in the calling thread, so that it stands still while the calling code blocks."""
 
     @abstractmethod
+    def attach(self) -> None:
+        """Be the loop of the calling thread from now on, where none was named."""
+
+    @abstractmethod
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call *callback* there soon; from any thread. Raises RuntimeError if it is over."""
 
 
-class ElsewhereExecutor(ABC):
+L = TypeVar("L", bound=ForeignLoop)
+
+
+class UsesForeignLoop(ABC):
     """What the executors have in common that run calls in the event loop of a framework."""
 
     @abstractmethod
     def use_loop(self, loop: ForeignLoop) -> None:
-        """Run calls in *loop* from the next entering on, if it is one of the right kind and none was named."""
+        """Run calls in *loop* from the next entering on, if it is one of the right kind."""
 
     @abstractmethod
     def refuse(self) -> None:
@@ -153,7 +163,7 @@ class Elsewhere:
         while not self._there.is_known:
             looks += 1
             if looks == PATIENCE:
-                logger.warning("coroutine functions wait for the event loop of the program, and none runs yet")
+                logger.warning("jobs wait for the event loop of the program, and none runs yet")
             await anyio.sleep(SEARCH)
 
     async def _wait_for(self, errand: _Errand) -> None:
@@ -182,3 +192,58 @@ class Elsewhere:
         """Bring back what came of the call; from any thread."""
         with suppress(RuntimeError):  # the scheduler has ended: nobody waits
             self._here.call_soon_threadsafe(partial(errand.settle, value, error))
+
+
+class ElsewhereExecutor(Executor, UsesForeignLoop, Generic[L]):
+    """
+    Runs each call in the event loop of a framework; awaitables that calls return are awaited in the scheduler's own.
+
+    Args:
+        loop: The loop, unless the scheduler has one of the same kind.
+        capacity: Most calls to run at a time.
+    """
+
+    def __init__(self, loop: L, capacity: int) -> None:
+        self.capacity: int = capacity
+        self._loop = loop
+        self._elsewhere: Elsewhere | None = None
+
+    def use_loop(self, loop: ForeignLoop) -> None:
+        if isinstance(loop, type(self._loop)):
+            self._loop = loop
+
+    def refuse(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.is_closed = True
+
+    async def __aenter__(self) -> Self:
+        self._elsewhere = Elsewhere(self._loop, self._start)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.refuse()
+
+    async def execute(self, call: Call) -> Any:
+        if self._elsewhere is None:
+            raise ExecutorRefusedError("the executor takes no calls: it was not entered")
+        value = await self._elsewhere.execute(call)
+        return await value if is_awaitable(value) else value
+
+    @abstractmethod
+    def _start(self, call: Call, end: Ending) -> Callable[[], object] | None:
+        """Begin *call*, in the loop; return what cancels it there, if anything does."""
+
+
+def call_there(call: Call, end: Ending) -> None:
+    """Make *call* in its context and tell how it ended; let nothing out but Ctrl-C, not even SystemExit."""
+    try:
+        value = call.context.run(enter, call)
+    except KeyboardInterrupt as exc:
+        end(None, exc)
+        raise
+    except BaseException as exc:
+        end(None, exc)
+    else:
+        end(value, None)

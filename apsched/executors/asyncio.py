@@ -13,7 +13,7 @@ from apsched.exceptions import ExecutorRefusedError
 from apsched.executors._arguments import whole_number
 from apsched.executors._asyncio_loop import AsyncioForeignLoop, start_coroutine
 from apsched.executors._calling import is_awaitable
-from apsched.executors._elsewhere import Elsewhere, ElsewhereExecutor, ForeignLoop
+from apsched.executors._elsewhere import Elsewhere, ForeignLoop, UsesForeignLoop
 from apsched.executors._thread_runner import ThreadRunner, enter
 from apsched.executors._threaded import ThreadedExecutor
 from apsched.executors._threads import Threads
@@ -22,7 +22,7 @@ from apsched.executors.base import Call
 MAX_THREADS = 40  # for plain functions, which are the exception here; as many as anyio has by default
 
 
-class AsyncIOExecutor(ThreadedExecutor, ElsewhereExecutor):
+class AsyncIOExecutor(ThreadedExecutor, UsesForeignLoop):
     """
     Awaits coroutine functions in an event loop and runs plain functions in threads.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 
 from apsched.async_scheduler import AsyncScheduler
 from apsched.exceptions import SchedulerStateError
-from apsched.executors._elsewhere import ElsewhereExecutor, ForeignLoop
+from apsched.executors._elsewhere import ForeignLoop, L, UsesForeignLoop
 from apsched.executors.base import Executor
 from apsched.schedulers.base import BaseScheduler
 
@@ -30,27 +29,29 @@ class FrameworkCore(AsyncScheduler):
 
     def _make_executor(self, value: object, options: Mapping[str, Any] | None = None) -> Executor:
         executor = super()._make_executor(value, options)
-        if isinstance(executor, ElsewhereExecutor):
+        if isinstance(executor, UsesForeignLoop):
             executor.use_loop(self._loop_of_framework)
         return executor
 
     async def give_up_elsewhere(self) -> None:
         """Cancel the runs on executors that use the framework's event loop, and let no more begin there."""
         for alias, executor in self._executors.items():
-            if isinstance(executor, ElsewhereExecutor) and self._runner is not None:
+            if isinstance(executor, UsesForeignLoop) and self._runner is not None:
                 executor.refuse()
                 self._runner.cancel_all("the scheduler was shut down in the event loop of the run", alias)
 
 
-class FrameworkScheduler(BaseScheduler):
-    """The base of the schedulers that know the event loop of a framework."""
+class FrameworkScheduler(BaseScheduler, Generic[L]):
+    """The base of the schedulers that know the event loop of a framework: that of the thread of `start`."""
 
     _executors_of_framework: ClassVar[Mapping[str, str]] = {}
 
-    @property
-    @abstractmethod
-    def _loop(self) -> ForeignLoop:
-        """The event loop of the framework; the same object every time."""
+    _loop: L  # set before the rest of the constructor
+
+    def start(self, paused: bool = False) -> None:
+        if not self.running:
+            self._loop.attach()
+        super().start(paused)
 
     def shutdown(self, wait: bool | float = True) -> None:
         """

@@ -9,11 +9,10 @@ from typing import Any
 from apsched import _refs
 from apsched._configuration import PREFIXES, configurable
 from apsched.executors._asyncio_loop import AsyncioForeignLoop
-from apsched.executors._elsewhere import ForeignLoop
 from apsched.schedulers._framework import FrameworkScheduler
 
 
-class AsyncIOScheduler(FrameworkScheduler):
+class AsyncIOScheduler(FrameworkScheduler[AsyncioForeignLoop]):
     """
     Awaits coroutine functions in the asyncio loop of the program, and runs plain functions in threads.
 
@@ -46,13 +45,9 @@ class AsyncIOScheduler(FrameworkScheduler):
             ValueError: A value is out of range.
         """
         del gconfig, prefix  # `configurable` has read them
-        self._foreign_loop = AsyncioForeignLoop()
+        self._loop = AsyncioForeignLoop()
         self._use(event_loop)
         super().__init__(**options)
-
-    @property
-    def _loop(self) -> ForeignLoop:
-        return self._foreign_loop
 
     @configurable
     def configure(
@@ -82,15 +77,10 @@ class AsyncIOScheduler(FrameworkScheduler):
         super().configure(**options)
         self._use(event_loop)
 
-    def start(self, paused: bool = False) -> None:
-        if not self.running:
-            self._foreign_loop.attach()
-        super().start(paused)
-
     def _use(self, event_loop: object) -> None:
         if isinstance(event_loop, str):
             event_loop = _refs.resolve(event_loop)
         if isinstance(event_loop, asyncio.AbstractEventLoop):
-            self._foreign_loop.give(event_loop)
+            self._loop.give(event_loop)
         elif event_loop is not None:
             raise TypeError(f"event_loop must be an asyncio event loop or the reference of one, got {event_loop!r}")

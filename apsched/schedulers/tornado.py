@@ -9,7 +9,6 @@ from apsched import _refs
 from apsched._configuration import PREFIXES, configurable
 from apsched.exceptions import MissingExtraError
 from apsched.executors._asyncio_loop import AsyncioForeignLoop
-from apsched.executors._elsewhere import ForeignLoop
 from apsched.schedulers._framework import FrameworkScheduler
 
 try:
@@ -19,7 +18,7 @@ except ImportError as exc:
     raise MissingExtraError("TornadoScheduler", "tornado") from exc
 
 
-class TornadoScheduler(FrameworkScheduler):
+class TornadoScheduler(FrameworkScheduler[AsyncioForeignLoop]):
     """
     Awaits coroutine functions in the I/O loop of the program, and runs plain functions in threads.
 
@@ -54,13 +53,9 @@ class TornadoScheduler(FrameworkScheduler):
             ValueError: A value is out of range.
         """
         del gconfig, prefix  # `configurable` has read them
-        self._foreign_loop = AsyncioForeignLoop()
+        self._loop = AsyncioForeignLoop()
         self._use(io_loop)
         super().__init__(**options)
-
-    @property
-    def _loop(self) -> ForeignLoop:
-        return self._foreign_loop
 
     @configurable
     def configure(
@@ -90,15 +85,10 @@ class TornadoScheduler(FrameworkScheduler):
         super().configure(**options)
         self._use(io_loop)
 
-    def start(self, paused: bool = False) -> None:
-        if not self.running:
-            self._foreign_loop.attach()
-        super().start(paused)
-
     def _use(self, io_loop: object) -> None:
         if isinstance(io_loop, str):
             io_loop = _refs.resolve(io_loop)
         if isinstance(io_loop, BaseAsyncIOLoop):
-            self._foreign_loop.give(io_loop.asyncio_loop)
+            self._loop.give(io_loop.asyncio_loop)
         elif io_loop is not None:
             raise TypeError(f"io_loop must be a Tornado IOLoop or the reference of one, got {io_loop!r}")
