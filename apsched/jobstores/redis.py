@@ -35,9 +35,11 @@ from apsched.exceptions import (
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, UnreadableTrigger, from_micros, to_micros
 from apsched.jobstores._redis._connection import Connection
+from apsched.jobstores._redis._packing import rows_of
 from apsched.jobstores._redis._rows import (
     CODES,
     StoredJob,
+    id_of,
     is_damaged,
     is_retired,
     key_of,
@@ -46,7 +48,6 @@ from apsched.jobstores._redis._rows import (
     node_of,
     read_job,
     read_run,
-    rows_of,
     state_after,
     state_of,
     write_run,
@@ -272,10 +273,10 @@ class RedisJobStore(JobStore):
 
     async def _fetch(self, keys: Sequence[bytes]) -> list[StoredJob | None]:
         """Return the jobs in the list that have these keys."""
-        states, definitions, quarantines = await self._run("fetch", *keys)
+        rows = rows_of(await self._run("fetch", *keys), 3)
         return [
-            None if state is None or is_retired(state) else read_job(self._codec, key, state, definition, quarantine)
-            for key, state, definition, quarantine in zip(keys, states, definitions, quarantines, strict=True)
+            read_job(self._codec, key, *row) if row[0] and not is_retired(row[0]) else None
+            for key, row in zip(keys, rows, strict=True)
         ]
 
     async def remove(self, job_id: str) -> None:
@@ -307,16 +308,14 @@ class RedisJobStore(JobStore):
         is_plain = where == JobFilter()
         while limit is None or len(found) < limit:
             count = min(CHUNK, limit - len(found)) if is_plain and limit is not None else CHUNK
-            keys, scores, states, definitions, quarantines = await self._run("select", count, last, score)
-            for key, state, definition, quarantine in zip(keys, states, definitions, quarantines, strict=True):
-                if state is None:
-                    continue
+            rows = rows_of(await self._run("select", count, last, score), 5)
+            for key, _, state, definition, quarantine in rows:
                 job = read_job(self._codec, key, state, definition, quarantine).job
                 if where.accepts(job) and (limit is None or len(found) < limit):
                     found.setdefault(key, job)
-            if len(keys) < count:
+            if len(rows) < count:
                 break
-            last, score = keys[-1], scores[-1]
+            last, score = rows[-1][:2]
         return list(found.values())
 
     # claims
@@ -363,20 +362,17 @@ class RedisJobStore(JobStore):
             reply = await self._run("look", *look)
         if reply is None:
             raise LeaseLostError(owner)
-        claimed, keys, states, definitions, open_rows = reply
-        if not claimed and not keys:
+        claims = self._read_claims(reply[0])
+        held = [read_job(self._codec, *row, resolve=True) for row in rows_of(reply[1], 3)]
+        if not claims and not held:
             return [], True
-        claims = self._read_claims(claimed)
-        held = [
-            read_job(self._codec, key, state, definition, resolve=True)
-            for key, state, definition in zip(keys, states, definitions, strict=True)
-        ]
+        keys = [stored.key for stored in held]
         planned: list[tuple[StoredJob, Plan]] = []
         stored: list[Plan] = []
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             sound = await self._sort_out(claims)
-            self._plan(held, self._read_open(held, open_rows), plan, now, owner, planned, may_raise and not claims)
+            self._plan(held, self._read_open(held, reply[2]), plan, now, owner, planned, may_raise and not claims)
             with anyio.CancelScope(shield=True):
                 stored = await self._commit(planned, owner)
             await anyio.lowlevel.checkpoint_if_cancelled()
@@ -387,7 +383,7 @@ class RedisJobStore(JobStore):
             raise
         return [*sound, *stored], len(stored) == len(planned)
 
-    def _read_claims(self, reply: list[Any]) -> list[tuple[StoredJob, Run]]:
+    def _read_claims(self, reply: bytes) -> list[tuple[StoredJob, Run]]:
         found = []
         for key, state, definition, nominal, row in rows_of(reply, 5):
             stored = read_job(self._codec, key, state, definition, resolve=True)
@@ -396,13 +392,13 @@ class RedisJobStore(JobStore):
                 found.append((stored, run))
         return found
 
-    def _read_open(self, held: Sequence[StoredJob], reply: list[Any]) -> dict[int, list[Run]]:
+    def _read_open(self, held: Sequence[StoredJob], reply: bytes) -> dict[int, list[Run]]:
         """Return the open runs of each held job by its place."""
         found: dict[int, list[Run]] = {}
         for place, nominal, row in rows_of(reply, 3):
-            run = read_run(self._codec, held[place].job.id, nominal, row)
+            run = read_run(self._codec, held[int(place)].job.id, nominal, row)
             if run is not None:
-                found.setdefault(place, []).append(run)
+                found.setdefault(int(place), []).append(run)
         return found
 
     async def _sort_out(self, claims: Sequence[tuple[StoredJob, Run]]) -> list[Plan]:
@@ -552,9 +548,9 @@ class RedisJobStore(JobStore):
             last = rows[-1][0]
         return found[:limit]
 
-    def _read_named(self, name: bytes, row: bytes | None) -> Run | None:
+    def _read_named(self, name: bytes, row: bytes) -> Run | None:
         nominal, _, key = name.partition(b":")
-        return None if row is None else read_run(self._codec, key.decode("utf-8", "surrogateescape"), nominal, row)
+        return read_run(self._codec, id_of(key), nominal, row)
 
     async def prune(self, before: datetime, limit: int) -> int:
         forgotten = skip = is_last = 0

@@ -9,6 +9,7 @@ import anyio
 
 from apsched._redis_clients import CONNECTION_FAILURES, FAILURES, NoScriptError, RedisClients
 from apsched.exceptions import JobStoreVersionError
+from apsched.jobstores._redis._packing import pack
 from apsched.jobstores._redis._scripts import Script, script
 
 ATTEMPTS = 2  # the second where a connection has broken since it was used last
@@ -38,13 +39,13 @@ class Connection:
             JobStoreUnavailableError: The server cannot be reached, does not answer in time, or refuses.
             JobStoreVersionError: A key is of another kind than it should be.
         """
-        chosen = script(name)
+        chosen, packed = script(name), pack(args)
         attempts = ATTEMPTS if chosen.is_repeatable else 1
         while True:
             attempts -= 1
             try:
                 with anyio.fail_after(self._timeout):
-                    return await self._evaluate(chosen, args)
+                    return await self._evaluate(chosen, packed)
             except FAILURES as exc:
                 if "WRONGTYPE" in str(exc):
                     raise JobStoreVersionError(
@@ -54,11 +55,11 @@ class Connection:
                 if not attempts or isinstance(exc, TimeoutError) or not isinstance(exc, CONNECTION_FAILURES):
                     raise self._clients.unavailable(exc) from exc
 
-    async def _evaluate(self, chosen: Script, args: tuple[str | bytes | int, ...]) -> Any:
+    async def _evaluate(self, chosen: Script, packed: bytes) -> Any:
         try:
-            return await self._client.execute_command("EVALSHA", chosen.digest, 1, self._tag, *args)
+            return await self._client.execute_command("EVALSHA", chosen.digest, 1, self._tag, packed)
         except NoScriptError:  # the server has started since, or another has taken its place
-            return await self._client.execute_command("EVAL", chosen.text, 1, self._tag, *args)
+            return await self._client.execute_command("EVAL", chosen.text, 1, self._tag, packed)
 
     async def close(self) -> None:
         """Close the client; the server need not be there."""

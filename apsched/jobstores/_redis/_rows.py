@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, unquote
 
 import attrs
@@ -128,13 +127,13 @@ def read_job(
     codec: JobCodec,
     key: bytes,
     state: bytes,
-    definition: bytes | None,
-    quarantine: bytes | None = None,
+    definition: bytes,
+    quarantine: bytes = b"",
     *,
     resolve: bool = False,
 ) -> StoredJob:
     """Return the job of that row; a damaged one comes back quarantined."""
-    reason = None if quarantine is None else quarantine.decode("utf-8", "replace")
+    reason = quarantine.decode("utf-8", "replace") or None
     next_run = next_nominal = None
     executor = b""
     try:
@@ -143,7 +142,7 @@ def read_job(
         next_nominal = int(nominal) if nominal else None
     except ValueError:
         reason = reason or f"its state in the store is damaged: {state[:80]!r}; remove it, or add it anew"
-    job = codec.decode(id_of(key), definition or b"", next_nominal, next_run, reason, resolve=resolve)
+    job = codec.decode(id_of(key), definition, next_nominal, next_run, reason, resolve=resolve)
     return StoredJob(key, state, executor, job)
 
 
@@ -222,8 +221,3 @@ def is_damaged(run: Run) -> bool:
 
 def _moment(text: str) -> datetime | None:
     return from_micros(int(text)) if text else None
-
-
-def rows_of(reply: list[Any], width: int) -> list[tuple[Any, ...]]:
-    """Return what stands in a row in *reply* as tuples of *width* values."""
-    return list(zip(*[iter(reply)] * width, strict=True))

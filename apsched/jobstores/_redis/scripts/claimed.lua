@@ -10,4 +10,4 @@ for _, name in ipairs(call('SMEMBERS', CLAIMS .. ARGV[1])) do
     end
   end
 end
-return found
+return pack(found)

@@ -20,6 +20,7 @@ local states = read_all('HMGET', STATES, ids)
 local history, claims, changed, order, moved, answers, excess = {}, {}, {}, {}, {}, {}, {}
 local revision = call('INCRBY', REVISION, #ids) - #ids
 local is_new = {}
+local is_pending = any_pending()
 
 -- The answer to this commit may have been lost, and the client may have sent it again.
 local function is_repeated(plan)
@@ -93,7 +94,7 @@ for index, plan in ipairs(plans) do
         list[#list + 1] = id
       end
     end
-    if call('EXISTS', PENDING .. id) == 1 then line_up(id, state) end
+    if (is_pending or entered.P) and call('EXISTS', PENDING .. id) == 1 then line_up(id, state) end
   end
 end
 

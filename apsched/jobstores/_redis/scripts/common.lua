@@ -1,7 +1,8 @@
 -- What every script begins with: the names of the keys, and how states and runs are read and written.
 --
 -- KEYS[1] is the hash tag. All keys begin with it and so lie in one slot of a cluster; those of jobs, nodes and
--- executors are made here.
+-- executors are made here. The arguments come as one text of MessagePack, and long answers go as one text too, since
+-- clients in Python take a while for each of thousands of values.
 --
 -- Rule 1: a script finds out first whether it may, and writes after that: an error half-way would leave a half.
 -- Rule 2: an instant is the text of its microseconds since 1970, UTC; as a number only where order is all that counts.
@@ -10,6 +11,7 @@
 local call = redis.call
 local match = string.match
 local TAG = KEYS[1]
+local ARGV = cmsgpack.unpack(ARGV[1])
 
 local DEFINITIONS = TAG .. ':definitions'  -- hash: job -> definition
 local STATES = TAG .. ':states'            -- hash: job -> revision|status|next run|next nominal|limit|kept runs|executor
@@ -54,6 +56,21 @@ local function read_all(command, key, names)
   return found
 end
 
+-- Join lists of texts, the first of each, the second of each and so on; what is missing is empty. The lengths stand
+-- before them.
+local function pack(...)
+  local lists = { ... }
+  local lengths, values = {}, {}
+  for index = 1, #lists[1] do
+    for list = 1, #lists do
+      local value = lists[list][index] or ''
+      lengths[#lengths + 1] = #value
+      values[#values + 1] = value
+    end
+  end
+  return table.concat(lengths, ',') .. '\n' .. table.concat(values)
+end
+
 local function server_time()
   local time = call('TIME')
   return string.format('%s%06d', time[1], time[2])
@@ -61,6 +78,11 @@ end
 
 local function is_alive(node)
   return call('HGET', NODE .. node, 'is_dead') == '0'
+end
+
+-- Whether there is a pending run at all; mostly there is none, which saves asking job by job.
+local function any_pending()
+  return call('EXISTS', OUTCOME .. 'P') == 1
 end
 
 -- jobs

@@ -16,6 +16,7 @@ local function may(run, epoch, node, claimed, code)
   return run.code == 'R' and (node == '' or run.node == node) and (claimed == '' or run.claimed == claimed)
 end
 
+local is_pending = any_pending()
 for index, name in ipairs(names) do
   local id, nominal, epoch, node, claimed, code, row = unpack(ARGV, index * 7 - 6, index * 7)
   local run = not is_done[name] and read_run(stored[index])
@@ -53,7 +54,8 @@ end
 write_runs()
 for node, list in pairs(ended) do in_parts('SREM', CLAIMS .. node, list) end
 for index, id in ipairs(ids) do
-  local state = answers[index] ~= 0 and read_state(states[index])
+  local text = answers[index] ~= 0 and states[index]
+  local state = text and (is_pending or changed[id] or match(text, '^%d+|R')) and read_state(text)
   if state then
     local is_buried = state.status == 'R' and bury(id)
     if not is_buried and (changed[id] or call('EXISTS', PENDING .. id) == 1) then line_up(id, state) end

@@ -1,9 +1,9 @@
 -- Claim pending runs, and hold due jobs for a while so that no other node plans for them too.
 -- ARGV: node, now, until when they are held; then for each executor: its alias, how many runs it may take.
 -- Returns: nothing if the node is dead; else
---   1 of each claimed run, in a row: job, state, definition, nominal time, run;
---   2 to 4 the held jobs: ids, states, definitions;
---   5 of each open run of these, in a row: the place of its job, nominal time, run.
+--   of each claimed run, in a row: job, state, definition, nominal time, run;
+--   of each held job: id, state, definition;
+--   of each open run of these: the place of its job, nominal time, run.
 local node, now, until_when = ARGV[1], ARGV[2], ARGV[3]
 if not is_alive(node) then return false end
 
@@ -53,7 +53,9 @@ local function hold_due(executor, free)
   local holds = others > 0 and read_all('ZMSCORE', HELD, due) or {}
   for index, id in ipairs(due) do
     if free == 0 then break end
-    if not holds[index] then
+    if call('HEXISTS', STATES, id) == 0 then
+      call('ZREM', DUE .. executor, id)  -- somebody has deleted it by hand
+    elseif not holds[index] then
       ids[#ids + 1] = id
       held[#held + 1] = until_when
       held[#held + 1] = id
@@ -72,16 +74,18 @@ in_parts('SADD', CLAIMS .. node, claims)
 in_parts('ZADD', HELD, held)
 
 local open = {}
+local is_pending = any_pending()
 local function add_open(place, key, id)
   for _, nominal in ipairs(call('ZRANGE', key .. id, 0, -1)) do
     local row = call('HGET', RUNS, nominal .. ':' .. id)
     if row then
-      for _, value in ipairs({ place, nominal, row }) do open[#open + 1] = value end
+      for _, value in ipairs({ tostring(place), nominal, row }) do open[#open + 1] = value end
     end
   end
 end
 for index, id in ipairs(ids) do
   add_open(index - 1, RUNNING, id)
-  add_open(index - 1, PENDING, id)
+  if is_pending then add_open(index - 1, PENDING, id) end
 end
-return { claimed, ids, read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids), open }
+local states, definitions = read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids)
+return { pack(claimed), pack(ids, states, definitions), pack(open) }

@@ -5,4 +5,4 @@ for _, node in ipairs(call('SMEMBERS', NODES)) do
   local values = call('HMGET', NODE .. node, 'beat', 'lease', 'started_at', 'seen_at', 'is_dead')
   for index = 1, 5 do found[#found + 1] = values[index] or '0' end
 end
-return found
+return pack(found)

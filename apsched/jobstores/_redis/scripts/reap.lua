@@ -10,7 +10,7 @@ for _, node in ipairs(call('SMEMBERS', NODES)) do
   if not is_alive(node) then
     local names = call('SMEMBERS', CLAIMS .. node)
     for _, name in ipairs(names) do
-      if #found >= limit then return found end
+      if #found >= limit then return pack(found) end
       local nominal, id = match(name, '^(%-?%d+):(.*)$')
       local row = call('HGET', RUNS, name)
       local run = read_run(row)
@@ -29,4 +29,4 @@ for _, node in ipairs(call('SMEMBERS', NODES)) do
     end
   end
 end
-return found
+return pack(found)

@@ -17,9 +17,4 @@ if id ~= '' then
   for index, nominal in ipairs(found) do found[index] = nominal .. ':' .. id end
 end
 local stored = read_all('HMGET', RUNS, found)
-local page = {}
-for index, name in ipairs(found) do
-  page[#page + 1] = name
-  page[#page + 1] = stored[index]
-end
-return page
+return pack(found, stored)

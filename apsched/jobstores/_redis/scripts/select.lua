@@ -1,6 +1,6 @@
 -- Read a page of the list of jobs.
 -- ARGV: how many, the job before the page ('': none), its score as it was read ('': where it is now).
--- Returns: ids, scores, states, definitions, quarantines.
+-- Returns of each, in a row: id, score, state, definition, why it is quarantined; empty what is not there.
 local count, id, score = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local first = 0
 if id ~= '' then
@@ -17,4 +17,5 @@ for at = 1, #found, 2 do
   ids[#ids + 1] = found[at]
   scores[#scores + 1] = found[at + 1]
 end
-return { ids, scores, read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids), read_all('HMGET', QUARANTINE, ids) }
+local states, definitions = read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids)
+return pack(ids, scores, states, definitions, read_all('HMGET', QUARANTINE, ids))
