@@ -52,7 +52,7 @@ SERIALIZERS: Mapping[str, str] = {
     "cbor": "apsched.serializers.cbor:CBORSerializer",
     "pickle": "apsched.serializers.pickle:PickleSerializer",
 }
-EXTRAS: Mapping[str, str] = {"cbor": "cbor", "redis": "redis"}  # alias -> extra that it needs
+EXTRAS: Mapping[str, str] = {"cbor": "cbor", "mongodb": "mongodb", "redis": "redis"}  # alias -> extra that it needs
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "trigger": TRIGGERS,
     "jobstore": JOBSTORES,

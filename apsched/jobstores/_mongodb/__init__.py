@@ -1,0 +1,1 @@
+"""The parts of the MongoDB store, one idea each."""

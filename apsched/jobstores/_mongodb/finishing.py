@@ -1,0 +1,158 @@
+"""Store how runs ended, or hand them back (layer 7).
+
+A batch of runs that ended takes four statements: one update that closes each run whose claim holds, one insert into the
+history, one delete of jobs that are gone by that, and one update that lets go of the runs in the documents of the
+others. If a claim did not hold for some, two more see for which.
+
+Rule 1: the first of them decides. What comes after it may be done by anybody, so an outcome is neither lost nor doubled
+wherever this node dies.
+Rule 2: a run that ended and is recorded with that epoch, node and outcome is stored: the answer was lost, not the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from apsched._mongodb_clients import Document
+from apsched.jobstores._codec import to_micros
+from apsched.jobstores._mongodb.deciding import Collections, end_runs, swap
+from apsched.jobstores._mongodb.documents import (
+    REMOVED,
+    RUNNING,
+    by_nominal_time,
+    new_token,
+    run_key,
+    waiting,
+)
+from apsched.jobstores._mongodb.settling import settle_documents, settle_token
+from apsched.run import Outcome, Run
+
+
+async def finish(at: Collections, runs: Sequence[Run], now: datetime) -> list[Run]:
+    """Do what the port says of `finish`; *now* is when what cannot be handed back is cancelled."""
+    ended = [run for run in runs if run.outcome.is_final]
+    stored = {id(run) for run in await _end(at, ended)} if ended else set[int]()
+    for run in runs:
+        if run.outcome is Outcome.PENDING and await _hand_back(at, run, now):
+            stored.add(id(run))
+    return [run for run in runs if id(run) in stored]
+
+
+async def _end(at: Collections, runs: Sequence[Run]) -> Sequence[Run]:
+    token = new_token()
+    entries: dict[str, list[Document]] = {}
+    for run in runs:
+        entries.setdefault(run.job_id, []).append(at.documents.entry(run, by=run.node, token=token))
+    changed = await end_runs(at, entries)
+    if changed == len(runs):
+        await settle_token(at, entries, token)
+        return runs
+    documents = {each["_id"]: each for each in await at.link.find(at.jobs, {"_id": {"$in": list(entries)}})}
+    history = await _history(at, runs)
+    stored = []
+    for run in runs:
+        document = documents.get(run.job_id)
+        if _is_recorded(run, document, history) or await _cancel_pending(at, run, documents):
+            stored.append(run)
+    await settle_documents(at, [each for each in documents.values() if isinstance(each.get("active"), list)])
+    return stored
+
+
+async def _history(at: Collections, runs: Sequence[Run]) -> Mapping[tuple[str, int], Document]:
+    keys = [run_key(run.job_id, to_micros(run.nominal_time)) for run in runs]
+    fields = {"epoch": 1, "node": 1, "outcome": 1}
+    found = await at.link.find(at.runs, {"_id": {"$in": keys}}, projection=fields)
+    return {(each["_id"]["job"], each["_id"]["nominal_time"]): each for each in found}
+
+
+def _is_recorded(run: Run, document: Document | None, history: Mapping[tuple[str, int], Document]) -> bool:
+    """Return whether the outcome of *run* is stored, be it in the history or on the way there."""
+    nominal = to_micros(run.nominal_time)
+    known = history.get((run.job_id, nominal))
+    if known is None and document is not None:
+        entries = document.get("active") or ()
+        known = next((each for each in entries if each["nominal_time"] == nominal and "token" in each), None)
+    return known is not None and (known["epoch"], known.get("node"), known["outcome"]) == (
+        run.epoch,
+        run.node,
+        run.outcome.value,
+    )
+
+
+async def _cancel_pending(at: Collections, run: Run, documents: dict[str, Document]) -> bool:
+    """Cancel a run that waits; the document is then in *documents* as it is now."""
+    if run.outcome is not Outcome.CANCELLED or run.job_id not in documents:
+        return False
+    nominal = to_micros(run.nominal_time)
+
+    def cancel(document: Document) -> Document | None:
+        kept = [
+            entry for entry in document["pending"] if (entry["nominal_time"], entry["epoch"]) != (nominal, run.epoch)
+        ]
+        if len(kept) == len(document["pending"]):
+            return None
+        entry = at.documents.entry(run, by=run.node, token=new_token())
+        return {"pending": kept, "waiting": waiting(kept), "active": [*document["active"], entry]}
+
+    changed = await swap(at, run.job_id, cancel)
+    if changed is None:
+        return False
+    documents[run.job_id] = changed
+    return True
+
+
+async def _hand_back(at: Collections, run: Run, now: datetime) -> bool:
+    """Let a claimed run wait again; cancel it if its job was removed. True too if it waits again already."""
+    claim = (to_micros(run.nominal_time), run.epoch, run.node)
+    waits_again = False
+
+    def hand_back(document: Document) -> Document | None:
+        nonlocal waits_again
+        kept = [each for each in document["active"] if _claim(each) != claim or each["outcome"] != RUNNING]
+        if len(kept) == len(document["active"]):
+            waits_again = any(_claim(each) == claim for each in document["pending"])
+            return None
+        return returned(at, document, kept, [run], now)
+
+    changed = await swap(at, run.job_id, hand_back)
+    if changed is not None and changed["state"] == REMOVED:
+        await settle_documents(at, [changed])
+    return changed is not None or waits_again
+
+
+def _claim(entry: Document) -> tuple[int, int, str | None]:
+    return entry["nominal_time"], entry["epoch"], entry["node"]
+
+
+def returned(
+    at: Collections, document: Document, kept: Sequence[Document], runs: Sequence[Run], now: datetime
+) -> Document:
+    """
+    Return the fields of a document whose *runs* are no longer under way: pending ones wait, others are closed.
+
+    Args:
+        at: Where.
+        document: As it was read.
+        kept: Its entries that stay active.
+        runs: The runs; pending ones of a job that was removed are cancelled.
+        now: When that is.
+    """
+    token = new_token()
+    active, pending = [*kept], [*document["pending"]]
+    for run in runs:
+        if run.outcome is not Outcome.PENDING:
+            active.append(at.documents.entry(run, by=run.node, token=token))
+        elif document["state"] == REMOVED:
+            active.append(at.documents.entry(_orphaned(run, now), by=run.node, token=token))
+        else:
+            pending.append(at.documents.entry(run))
+    return {"active": active, "pending": by_nominal_time(pending), "waiting": waiting(pending)}
+
+
+def _orphaned(run: Run, now: datetime) -> Run:
+    """Return what becomes of a pending run whose job is removed."""
+    reason = "its job was removed before it could start"
+    return attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=now, reason=reason)
