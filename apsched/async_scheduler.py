@@ -372,7 +372,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             TypeError: *wait* is neither a truth value nor a number.
             ValueError: *wait* is negative or not a number (nan).
         """
-        _check_wait(wait)
+        check_wait(wait)
         self._check_serving()
         if self.is_inside:
             if wait is not False:
@@ -754,7 +754,8 @@ def _check_keep_history(keep: object, lease: float) -> None:
         raise ValueError(f"keep_history must be at least an hour and 20 leases, here {least}, got {keep!r}")
 
 
-def _check_wait(wait: object) -> None:
+def check_wait(wait: object) -> None:
+    """Raise TypeError or ValueError if *wait* is nothing that `shutdown` takes."""
     if not isinstance(wait, (int, float)):
         raise TypeError(f"wait must be True, False or seconds from 0 on, got {wait!r}")
     if not wait >= 0:

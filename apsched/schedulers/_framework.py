@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic
 
-from apsched.async_scheduler import AsyncScheduler
+from apsched.async_scheduler import AsyncScheduler, check_wait
 from apsched.exceptions import SchedulerStateError
 from apsched.executors._elsewhere import ForeignLoop, L, UsesForeignLoop
 from apsched.executors.base import Executor
@@ -33,12 +33,16 @@ class FrameworkCore(AsyncScheduler):
             executor.use_loop(self._loop_of_framework)
         return executor
 
-    async def give_up_elsewhere(self) -> None:
-        """Cancel the runs on executors that use the framework's event loop, and let no more begin there."""
+    async def shutdown_in_loop(self, wait: bool | float) -> None:
+        """Shut down where the framework's event loop stands still meanwhile: its runs are cancelled at once."""
+        check_wait(wait)
+        self._check_serving()
+        self.request_stop(wait)
         for alias, executor in self._executors.items():
             if isinstance(executor, UsesForeignLoop) and self._runner is not None:
                 executor.refuse()
-                self._runner.cancel_all("the scheduler was shut down in the event loop of the run", alias)
+                self._runner.cancel_all("the scheduler was shut down where the run could not go on meanwhile", alias)
+        await self.shutdown(wait)
 
 
 class FrameworkScheduler(BaseScheduler, Generic[L]):
@@ -71,10 +75,12 @@ class FrameworkScheduler(BaseScheduler, Generic[L]):
             TypeError: *wait* is neither a truth value nor a number.
             ValueError: *wait* is negative or not a number (nan).
         """
-        if (self._loop.is_here or not self._loop.is_running) and self.running and not self._core.is_inside:
-            assert isinstance(self._core, FrameworkCore)  # noqa: S101  # for type checkers
-            self._portal.call(self._core.give_up_elsewhere)
-        super().shutdown(wait)
+        stands_still = self._loop.is_here or not self._loop.is_running
+        if not stands_still or self._core.is_inside or not isinstance(self._core, FrameworkCore):
+            super().shutdown(wait)
+            return
+        self._portal.call(self._core.shutdown_in_loop, wait)
+        self._portal.join()
 
     def _make_core(self, **options: Any) -> AsyncScheduler:
         return FrameworkCore(self._loop, self._executors_of_framework, **options)
