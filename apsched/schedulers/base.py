@@ -36,6 +36,7 @@ from apsched.job import Job, JobDefaults
 from apsched.jobstores.base import JobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Run
+from apsched.schedulers import _servers
 
 __all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
 
@@ -274,8 +275,10 @@ class BaseScheduler:
 
         Raises:
             SchedulerAlreadyRunningError: It is running.
+            SchedulerStateError: uWSGI runs the program without threads.
             Exception: A store cannot be opened, or a job that was added before cannot be kept.
         """
+        _servers.check_threads()
         if not self._starting.acquire(blocking=False):
             raise SchedulerAlreadyRunningError("Scheduler is being started already")
         try:
@@ -287,6 +290,8 @@ class BaseScheduler:
             self._portal.start(functools.partial(self._serve, paused), daemon=self._daemon)
         finally:
             self._starting.release()
+        if not any(store.is_shared for store in self._core._stores.values()):
+            _servers.warn_of_workers()
 
     def shutdown(self, wait: bool | float = True) -> None:
         """
