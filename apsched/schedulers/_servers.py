@@ -37,8 +37,8 @@ def warn_of_workers() -> None:
     if workers > 1 and not _has_warned:
         _has_warned = True
         logger.warning(
-            "this is one of %d worker processes, and each that starts a scheduler with its jobs in memory runs every job, "
-            "so a job may run %d times; keep the jobs in a shared job store, or start the scheduler in one process",
+            "this is one of %d worker processes, and each that starts a scheduler with its jobs in memory runs every "
+            "job: up to %d times in all; keep the jobs in a shared job store, or start the scheduler in one process",
             workers,
             workers,
         )

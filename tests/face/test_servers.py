@@ -61,7 +61,7 @@ def test_several_workers_with_jobs_in_memory_are_warned_of_once(
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "one of 4 worker processes" in warnings[0]
-    assert "may run 4 times" in warnings[0]
+    assert "up to 4 times" in warnings[0]
 
 
 def test_one_worker_is_not_warned_of(make: Make, caplog: pytest.LogCaptureFixture) -> None:
