@@ -103,8 +103,15 @@ class MongoSource:
 
     def open_apart(self) -> MongoLink:
         """Return a link with a connection of its own, for the running event loop of any thread."""
+        return self._open_another(pymongo.MongoClient)
+
+    def open_listener(self) -> MongoLink:
+        """Return a link with a connection of its own, for calls that wait long and can be cancelled meanwhile."""
+        return self._open_another(pymongo.AsyncMongoClient)
+
+    def _open_another(self, kind: Callable[..., Any]) -> MongoLink:
         if self._client is None:
-            return MongoLink(self, self._make(pymongo.MongoClient), is_ours=True)
+            return MongoLink(self, self._make(kind), is_ours=True)
         return MongoLink(self, _inside(self._client)._duplicate(), is_ours=True)
 
     def _make(self, kind: Callable[..., Any]) -> Any:
@@ -137,8 +144,12 @@ class MongoLink:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the client if it is ours; the server need not be there."""
         if self._is_ours:
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self.source.timeout, shield=True):
                 closed = self.client.close()
                 if inspect.isawaitable(closed):
                     await closed
@@ -147,12 +158,20 @@ class MongoLink:
         """
         Call a method of the client or of what comes of it, and return its result.
 
+        Not cut off by a cancellation, which comes after it: what is sent is sent, and the answer is worth having.
+
         Raises:
             PyMongoError: What it raises; a timeout after the source's number of seconds.
         """
+        with anyio.CancelScope(shield=True):
+            return await self.wait(func, *args, **kwargs)
+
+    async def wait(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method as `call` does, but one that is cut off by a cancellation."""
         with pymongo.timeout(self.source.timeout):
             if self._threads is not None:
-                return await to_thread.run_sync(partial(func, *args, **kwargs), limiter=self._threads)
+                work = partial(func, *args, **kwargs)
+                return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
             result = func(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
@@ -167,9 +186,10 @@ class MongoLink:
     async def _all(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> list[Document]:
         if self._threads is not None:
             return cast("list[Document]", await self.call(lambda: func(*args, **kwargs).to_list()))
-        with pymongo.timeout(self.source.timeout):
-            cursor = func(*args, **kwargs)
-            return cast("list[Document]", await (await cursor if inspect.iscoroutine(cursor) else cursor).to_list(None))
+        cursor = func(*args, **kwargs)
+        if inspect.iscoroutine(cursor):
+            cursor = await self.call(lambda: cursor)
+        return cast("list[Document]", await self.call(cursor.to_list, None))
 
     async def is_replicated(self) -> bool:
         """Return whether the server tells of changes: a replica set or a sharded cluster does."""

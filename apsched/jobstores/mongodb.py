@@ -86,6 +86,7 @@ class MongoDBJobStore(JobStore):
         if serializer == "pickle" and pickle_protocol is not None:
             serializer = _plugins.find("serializer", "pickle")(pickle_protocol)
         self._documents = Documents(JobCodec(serializer, allowed_modules))
+        self._notifier_args = {"client": client, "url": url, "timeout": timeout, **connect_args}
         self._source = MongoSource(url, client, timeout, connect_args)
         self._database = database or self._source.database or "apsched"
         self._names = Names.of(collection)
@@ -123,7 +124,7 @@ class MongoDBJobStore(JobStore):
     async def _close(self) -> None:
         at, self._at = self._at, None
         if at is not None:
-            await at.link.__aexit__(None, None, None)
+            await at.link.close()
 
     def _collections(self, link: MongoLink) -> Collections:
         return Collections(
@@ -218,4 +219,9 @@ class MongoDBJobStore(JobStore):
         return await self._call(nodes.reap, dead, after_crash, self._clock.now())
 
     def notifier(self) -> Notifier | None:
-        return None
+        if not self._is_replicated:
+            return None
+        made: Notifier = _plugins.find("notifier", "mongodb")(
+            self._database, self._names.signals, **self._notifier_args
+        )
+        return made

@@ -8,9 +8,12 @@ from typing import Any
 import pymongo
 import pytest
 
+from apsched._bridge import Bridge
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.mongodb import MongoDBJobStore
-from apsched.testing.contract import JobStoreContract
+from apsched.notifiers.base import Notifier
+from apsched.notifiers.mongodb import MongoDBNotifier
+from apsched.testing.contract import JobStoreContract, NotifierContract
 from tests.servers import MongoDB
 
 KEEP_RUNS = 3
@@ -60,9 +63,10 @@ class TestPymongoOnAStandaloneServer(JobStoreContract):
         empty(standalone)
         client = pymongo.AsyncMongoClient[dict[str, Any]](standalone)
         name = client.get_default_database().name
-        async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs) as store:
-            yield store
-            await store._bridge.call(client.close)
+        async with Bridge() as bridge:  # keeps the event loop that the client belongs to while the store is closed
+            async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs) as store:
+                yield store
+            await bridge.call(client.close)
 
     @pytest.fixture
     async def other_store(self, store: JobStore, standalone: str) -> AsyncIterator[JobStore]:
@@ -85,3 +89,15 @@ class TestBlockingPymongoOnAReplicaSet(JobStoreContract):
     async def other_store(self, store: JobStore, replica_set: str) -> AsyncIterator[JobStore]:
         async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs) as other:
             yield other
+
+
+class TestMongoDBNotifier(NotifierContract):
+    @pytest.fixture
+    async def notifier(self, replica_set: str) -> AsyncIterator[Notifier]:
+        async with MongoDBNotifier(url=replica_set) as notifier:
+            yield notifier
+
+    @pytest.fixture
+    async def other_notifier(self, replica_set: str) -> AsyncIterator[Notifier]:
+        async with MongoDBNotifier(url=replica_set) as notifier:
+            yield notifier

@@ -1,0 +1,144 @@
+"""Tell other nodes of changes by a change stream of MongoDB (layer 7).
+
+A small collection has one document for each store, which every hint changes. Whoever listens is told of these changes
+by the server, once a majority has them. A server that is in no replica set has no change streams.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from apsched._bridge import Bridge
+from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
+from apsched.exceptions import JobStoreUnavailableError
+from apsched.notifiers.base import Notifier
+
+
+class MongoDBNotifier(Notifier):
+    """
+    Tells by a change stream; needs a replica set or a sharded cluster.
+
+    Args:
+        database: The name of the database; None: the one that *url* names, else `apsched`.
+        collection: The name of the collection; it is made if it is missing.
+        client: A `motor` client, a `pymongo.AsyncMongoClient` or a `pymongo.MongoClient`. It is not closed.
+        url: The address, `mongodb://user:password@host:port/?options`.
+        timeout: Seconds that a call to the server may take, more than 0.
+        **connect_args: What a client takes.
+
+    Raises:
+        MissingExtraError: pymongo is not installed.
+        TypeError: An argument is of the wrong type, or two of them name the server.
+        ValueError: *timeout* is out of range.
+    """
+
+    def __init__(
+        self,
+        database: str | None = None,
+        collection: str = "signals",
+        client: Any = None,
+        *,
+        url: str | None = None,
+        timeout: float = 5.0,
+        **connect_args: Any,
+    ) -> None:
+        self._source = MongoSource(url, client, timeout, connect_args)
+        self._database = database or self._source.database or "apsched"
+        self._collection = collection
+        self._origin = secrets.token_hex(8)
+        self._bridge = Bridge()
+        self._stack = AsyncExitStack()
+        self._link: MongoLink | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._bridge)
+            stack.push_async_callback(self._bridge.call, self._close)
+            await self._bridge.call(self._open)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        self._link = self._source.open()
+
+    async def _close(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    async def notify(self, store: str) -> None:
+        await self._bridge.call(self._notify, store)
+
+    async def _notify(self, store: str) -> None:
+        if self._link is None:
+            raise JobStoreUnavailableError(f"the notifier on MongoDB at {self._source} is not open; enter it first")
+        with told_in_words(self._source):
+            signals = self._link.collection(self._database, self._collection, is_durable=False)
+            hint = {"$set": {"last": f"{self._origin} {secrets.token_hex(8)}"}}
+            await self._link.call(signals.update_one, {"_id": store}, hint, upsert=True)
+
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        return self._listen()
+
+    @asynccontextmanager
+    async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
+        async with AsyncExitStack() as stack:
+            yield _Hints(self._bridge, await self._bridge.call(self._watch, stack))
+
+    async def _watch(self, stack: AsyncExitStack) -> _Stream:
+        with told_in_words(self._source):
+            link = self._source.open_listener()
+            stack.push_async_callback(self._leave, link)
+            signals = link.collection(self._database, self._collection)
+            kinds = {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}}
+            awaited = round(self._source.timeout / 2 * 1000)
+            changes = await link.call(signals.watch, [kinds], max_await_time_ms=awaited)
+            return _Stream(link, changes, self._origin)
+
+    async def _leave(self, link: MongoLink) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._bridge.call(link.close)
+
+
+class _Hints(AsyncIterator[str]):
+    """What a change stream tells, in the event loop of the listener."""
+
+    def __init__(self, bridge: Bridge, stream: _Stream) -> None:
+        self._bridge = bridge
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        return await self._bridge.call(self._stream.receive)
+
+
+class _Stream:
+    """A change stream, in an event loop of asyncio."""
+
+    def __init__(self, link: MongoLink, changes: Any, origin: str) -> None:
+        self._link = link
+        self._changes = changes
+        self._origin = origin
+
+    async def receive(self) -> str:
+        """Return the next alias that another notifier names."""
+        while True:
+            with told_in_words(self._link.source):
+                change = await self._link.wait(self._changes.try_next)
+            if change is not None:
+                fields = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
+                if not str(fields.get("last", "")).startswith(f"{self._origin} "):
+                    return str(change["documentKey"]["_id"])
