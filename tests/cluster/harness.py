@@ -118,9 +118,13 @@ class Cluster:
         for node in self._nodes:
             node.close()
 
-    def start(self, count: int = 1, url: str | None = None) -> list[Node]:
-        """Start nodes, alternately on asyncio and on trio, that reach the store at *url*."""
-        nodes = [self._launch(url or self.url) for _ in range(count)]
+    def start(self, count: int = 1) -> list[Node]:
+        """Start nodes, alternately on asyncio and on trio."""
+        return self.start_at(*[self.url] * count)
+
+    def start_at(self, *urls: str) -> list[Node]:
+        """Start nodes that reach the store at these URLs."""
+        nodes = [self._launch(url) for url in urls]
         for node in nodes:
             node.wait_until_ready()
         return nodes

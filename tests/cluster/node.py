@@ -17,12 +17,13 @@ from apsched.executors.asyncio import AsyncIOExecutor
 from tests.cluster.stores import make_store
 
 AT_ONCE = 10  # runs; few enough for every node to get some
+MAX_IDLE = 0.5  # seconds; the tests add jobs without telling the nodes
 
 
 async def serve(url: str, lease: float) -> None:
     """Run the jobs of the store until SIGTERM."""
     stores, executors = {"default": make_store(url)}, {"asyncio": AsyncIOExecutor(max_concurrent=AT_ONCE)}
-    async with AsyncScheduler(jobstores=stores, executors=executors, lease=lease, timezone="UTC") as scheduler:
+    async with AsyncScheduler(jobstores=stores, executors=executors, lease=lease, max_idle=MAX_IDLE) as scheduler:
         print(scheduler.node, flush=True)  # noqa: T201  # a program that talks to its parent
         await scheduler.run()
 

@@ -51,8 +51,8 @@ def check_promise(cluster: Cluster) -> None:
 
 def test_what_a_killed_node_had_is_taken_over(make_cluster: Callable[..., Cluster], url: str) -> None:
     with make_cluster(url, lease=LEASE) as cluster:
-        add_jobs(cluster)
         first, _ = cluster.start(2)
+        add_jobs(cluster)
         cluster.wait_for("a run under way on the first node", lambda: bool(cluster.under_way(first.id)))
         cluster.wait_for_lines("end", 10)
 
@@ -68,8 +68,8 @@ def test_what_a_killed_node_had_is_taken_over(make_cluster: Callable[..., Cluste
 
 def test_all_nodes_may_be_killed_at_once(make_cluster: Callable[..., Cluster], url: str) -> None:
     with make_cluster(url, lease=LEASE) as cluster:
-        add_jobs(cluster)
         nodes = cluster.start(2)
+        add_jobs(cluster)
         cluster.wait_for_lines("end", 10)
         for node in nodes:
             node.kill()
@@ -83,8 +83,8 @@ def test_a_node_that_stood_still_for_too_long_writes_and_starts_nothing(
     make_cluster: Callable[..., Cluster], url: str
 ) -> None:
     with make_cluster(url, lease=LEASE) as cluster:
-        add_jobs(cluster)
         zombie, other = cluster.start(2)
+        add_jobs(cluster)
         cluster.wait_for("a run under way on the first node", lambda: bool(cluster.under_way(zombie.id)))
 
         zombie.freeze()
@@ -107,8 +107,8 @@ def test_a_node_that_stood_still_for_too_long_writes_and_starts_nothing(
 
 def test_a_node_that_leaves_in_good_order_leaves_nothing_behind(make_cluster: Callable[..., Cluster], url: str) -> None:
     with make_cluster(url, lease=60.0) as cluster:
-        add_jobs(cluster)
         first, _ = cluster.start(2)
+        add_jobs(cluster)
         cluster.wait_for_lines("end", 10)
 
         first.stop()

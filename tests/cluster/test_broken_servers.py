@@ -38,10 +38,9 @@ def url(server: Server) -> Iterator[str]:
 @pytest.mark.parametrize("way", ["cut", "freeze"])
 def test_a_node_may_lose_its_network(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
     with Proxy(server.port) as proxy, make_cluster(url, lease=LEASE) as cluster:
+        first, _ = cluster.start_at(through(proxy, url), url)
         add_jobs(cluster)
-        cluster.start(1, through(proxy, url))
-        cluster.start(1)
-        cluster.wait_for_lines("end", 10)
+        cluster.wait_for("a run under way on the first node", lambda: bool(cluster.under_way(first.id)))
 
         getattr(proxy, way)()
         cluster.wait_for("the other node alone", lambda: len(cluster.live_nodes()) == 1)
@@ -56,8 +55,8 @@ def test_a_node_may_lose_its_network(make_cluster: Callable[..., Cluster], serve
 
 def test_a_short_cut_costs_nothing(make_cluster: Callable[..., Cluster], server: Server, url: str) -> None:
     with Proxy(server.port) as proxy, make_cluster(url, lease=60.0) as cluster:
+        cluster.start_at(through(proxy, url), through(proxy, url))
         add_jobs(cluster)
-        cluster.start(2, through(proxy, url))
         for count in (10, 30, 50):
             cluster.wait_for_lines("end", count)
             proxy.cut()
@@ -72,8 +71,8 @@ def test_a_short_cut_costs_nothing(make_cluster: Callable[..., Cluster], server:
 @pytest.mark.parametrize("way", ["kill", "stop"])
 def test_the_server_may_be_restarted(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
     with make_cluster(url, lease=60.0) as cluster:
-        add_jobs(cluster)
         cluster.start(2)
+        add_jobs(cluster)
         cluster.wait_for_lines("end", 10)
 
         getattr(server, way)()

@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 + PATIENCE)]
 def test_every_job_runs_exactly_once(make_cluster: Callable[..., Cluster], url: str, count: int) -> None:
     with make_cluster(url) as cluster:
         ids = [f"job {number:05}" for number in range(JOBS)]
-        cluster.add([cluster.job(job_id, 0.0) for job_id in ids])
-
         cluster.start(count)
+
+        cluster.add([cluster.job(job_id, 0.0) for job_id in ids])
         cluster.wait_for_lines("end", JOBS, PATIENCE)
         runs = cluster.wait_until_settled(JOBS)
         cluster.stop()
@@ -44,9 +44,9 @@ def test_every_nominal_time_of_recurring_jobs_is_recorded_once(make_cluster: Cal
     trigger = IntervalTrigger(seconds=1, start_date=PAST, end_date=PAST + timedelta(seconds=count - 1), timezone="UTC")
     with make_cluster(url) as cluster:
         options = {"trigger": trigger, "coalesce": False, "max_instances": 2, "overlap": "queue_all"}
-        cluster.add([cluster.job(f"job {number}", 0.001, **options) for number in range(5)])
-
         cluster.start(3)
+
+        cluster.add([cluster.job(f"job {number}", 0.001, **options) for number in range(5)])
         cluster.wait_for_lines("end", 5 * count)
         runs = cluster.wait_until_settled(5 * count)
         cluster.stop()

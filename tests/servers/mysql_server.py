@@ -38,12 +38,15 @@ class MySQL(Server):
     @contextmanager
     def database(self) -> Generator[str]:
         name = new_name()
+        self._execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        try:
+            yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
+        finally:
+            self._execute(f"DROP DATABASE {name}")
+
+    def _execute(self, statement: str) -> None:
         with self._connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-            try:
-                yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
-            finally:
-                cursor.execute(f"DROP DATABASE {name}")
+            cursor.execute(statement)
 
     def _read_version(self) -> str:
         with self._connect() as connection, connection.cursor() as cursor:
