@@ -52,7 +52,13 @@ SERIALIZERS: Mapping[str, str] = {
     "cbor": "apsched.serializers.cbor:CBORSerializer",
     "pickle": "apsched.serializers.pickle:PickleSerializer",
 }
-EXTRAS: Mapping[str, str] = {"cbor": "cbor", "mongodb": "mongodb", "redis": "redis"}  # alias -> extra that it needs
+EXTRAS: Mapping[str, str] = {  # alias -> extra that it needs
+    "cbor": "cbor",
+    "mongodb": "mongodb",
+    "postgresql": "postgresql",
+    "redis": "redis",
+    "sqlalchemy": "sqlite",
+}
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "trigger": TRIGGERS,
     "jobstore": JOBSTORES,

@@ -1,0 +1,1 @@
+"""The parts of the SQLAlchemy job store, each a set of plain functions of a connection."""

@@ -1,0 +1,230 @@
+"""Write many rows with one statement (layer 7).
+
+Rule 1: one round trip however many rows: PostgreSQL takes arrays, MySQL and MariaDB a JSON document; SQLite, which is
+in this process, takes the rows one by one.
+"""
+
+# ruff: noqa: S608  # statements consist of names in the source and of names of tables, which are quoted
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+import attrs
+from sqlalchemy import Connection, Table
+from sqlalchemy.engine.interfaces import Dialect
+
+from apsched.jobstores._sql.rows import Values
+
+Kind: TypeAlias = Literal["name", "text", "int", "bool", "bytes"]
+
+CHUNK = 2000  # rows of one statement
+KINDS: dict[str, Kind] = {
+    "id": "name",
+    "job_id": "name",
+    "executor": "name",
+    "node": "name",
+    "name": "name",
+    "value": "name",
+    "outcome": "text",
+    "quarantine": "text",
+    "error": "text",
+    "reason": "text",
+    "is_manual": "bool",
+    "definition": "bytes",
+    "retval": "bytes",
+    "arguments": "bytes",
+}  # all other columns are whole numbers
+
+
+@attrs.frozen
+class Change:
+    """
+    One statement over many rows of values; all of them are inserted, or each changes the row that has its key.
+
+    Attributes:
+        table: The table.
+        columns: What the values are, in their order: the key, what is set, what only the guard speaks of.
+        key: How many of the columns are the key; 0 to insert.
+        is_set: How many of those after it are set; None for all.
+        guard: A further condition, where `{name}` is the value of a column, and `t` the table.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    key: int = 0
+    is_set: int | None = None
+    guard: str = ""
+
+    @property
+    def set_columns(self) -> tuple[str, ...]:
+        """The columns that are set."""
+        return self.columns[self.key :] if self.is_set is None else self.columns[self.key : self.key + self.is_set]
+
+
+class Bulk(ABC):
+    """How one kind of database is told of many rows."""
+
+    def write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+        """Carry out *change* and return how many rows were written."""
+        written = 0
+        for start in range(0, len(rows), CHUNK):
+            written += self._write(connection, change, rows[start : start + CHUNK])
+        return written
+
+    def write_both(
+        self, connection: Connection, first: tuple[Change, Sequence[Values]], second: tuple[Change, Sequence[Values]]
+    ) -> None:
+        """Carry out two changes of different tables, in one statement where that is possible."""
+        self.write(connection, *first)
+        self.write(connection, *second)
+
+    @abstractmethod
+    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int: ...
+
+
+class _RowByRow(Bulk):
+    """SQLite."""
+
+    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+        statement, order = _row_statement(change, connection.dialect)
+        if order is not None:
+            rows = [tuple(row[place] for place in order) for row in rows]
+        return connection.exec_driver_sql(statement, list(rows)).rowcount
+
+
+class _Arrays(Bulk):
+    """PostgreSQL."""
+
+    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+        statement = _array_statement(change, connection.dialect)
+        return connection.exec_driver_sql(statement, _columns(rows)).rowcount
+
+    def write_both(
+        self, connection: Connection, first: tuple[Change, Sequence[Values]], second: tuple[Change, Sequence[Values]]
+    ) -> None:
+        (one, rows), (other, other_rows) = first, second
+        if not 0 < len(rows) <= CHUNK or not 0 < len(other_rows) <= CHUNK:
+            super().write_both(connection, first, second)
+            return
+        statement = (
+            f"WITH first AS ({_array_statement(one, connection.dialect)}) "
+            f"{_array_statement(other, connection.dialect, len(one.columns))}"
+        )
+        connection.exec_driver_sql(statement, _columns(rows) + _columns(other_rows))
+
+
+class _Document(Bulk):
+    """MySQL and MariaDB; names and bytes travel as hexadecimal digits, which no collation touches."""
+
+    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+        statement = _document_statement(change, connection.dialect)
+        kinds: list[Kind] = [_kind(name) for name in change.columns]
+        document = [[_portable(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows]
+        return connection.exec_driver_sql(statement, (json.dumps(document),)).rowcount
+
+
+def bulk_of(connection: Connection) -> Bulk:
+    """Return what goes with the database of *connection*."""
+    return _BULKS[connection.dialect.name]
+
+
+_BULKS: dict[str, Bulk] = {
+    "sqlite": _RowByRow(),
+    "postgresql": _Arrays(),
+    "mysql": _Document(),
+    "mariadb": _Document(),
+}
+
+
+def _columns(rows: Sequence[Values]) -> tuple[list[Any], ...]:
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def _kind(column: str) -> Kind:
+    return KINDS.get(column, "int")
+
+
+def _portable(value: Any, kind: Kind) -> Any:
+    if value is None:
+        return None
+    if kind == "name":
+        return value.encode().hex()
+    if kind == "bytes":
+        return value.hex()
+    return int(value) if kind == "bool" else value
+
+
+@lru_cache(256)
+def _row_statement(change: Change, dialect: Dialect) -> tuple[str, tuple[int, ...] | None]:
+    """Return the statement of one row, and which values it takes in which order; None for all as they come."""
+    table = dialect.identifier_preparer.format_table(change.table)
+    if not change.key:
+        places = ", ".join("?" for _ in change.columns)
+        return f"INSERT INTO {table} ({', '.join(change.columns)}) VALUES ({places})", None
+    order: list[int] = []
+
+    def take(column: str) -> str:
+        order.append(change.columns.index(column))
+        return "?"
+
+    sets = ", ".join(f"{name} = {take(name)}" for name in change.set_columns)
+    conditions = [f"t.{name} = {take(name)}" for name in change.columns[: change.key]]
+    if change.guard:
+        conditions.append(_guard(change.guard, take))
+    return f"UPDATE {table} AS t SET {sets} WHERE {' AND '.join(conditions)}", tuple(order)
+
+
+def _guard(guard: str, value: Callable[[str], str]) -> str:
+    """Return *guard* with the value of each column that it speaks of, asked for in this order."""
+    return re.sub(r"\{(\w+)\}", lambda found: value(found[1]), guard)
+
+
+@lru_cache(256)
+def _array_statement(change: Change, dialect: Dialect, before: int = 0) -> str:
+    """Return the statement; *before*: how many parameters stand before its own."""
+    table = dialect.identifier_preparer.format_table(change.table)
+    types = {"name": "text", "text": "text", "int": "bigint", "bool": "boolean", "bytes": "bytea"}
+    is_numbered = dialect.paramstyle.startswith("numeric")
+    arrays = ", ".join(
+        f"CAST({f'${place}' if is_numbered else '%s'} AS {types[_kind(name)]}[])"
+        for place, name in enumerate(change.columns, before + 1)
+    )
+    source = f"unnest({arrays}) AS d ({', '.join(change.columns)})"
+    if not change.key:
+        return f"INSERT INTO {table} ({', '.join(change.columns)}) SELECT * FROM {source}"
+    sets = ", ".join(f"{name} = d.{name}" for name in change.set_columns)
+    return f"UPDATE {table} AS t SET {sets} FROM {source} WHERE {_match(change, _array_value)}"
+
+
+@lru_cache(256)
+def _document_statement(change: Change, dialect: Dialect) -> str:
+    table = dialect.identifier_preparer.format_table(change.table)
+    types = {"name": "TEXT", "text": "LONGTEXT", "int": "BIGINT", "bool": "TINYINT", "bytes": "LONGTEXT"}
+    fields = ", ".join(f"{name} {types[_kind(name)]} PATH '$[{place}]'" for place, name in enumerate(change.columns))
+    source = f"JSON_TABLE(%s, '$[*]' COLUMNS ({fields})) AS d"
+    if not change.key:
+        values = ", ".join(map(_document_value, change.columns))
+        return f"INSERT INTO {table} ({', '.join(change.columns)}) SELECT {values} FROM {source}"
+    sets = ", ".join(f"t.{name} = {_document_value(name)}" for name in change.set_columns)
+    return f"UPDATE {table} AS t JOIN {source} ON {_match(change, _document_value)} SET {sets}"
+
+
+def _array_value(column: str) -> str:
+    return f"d.{column}"
+
+
+def _document_value(column: str) -> str:
+    return f"UNHEX(d.{column})" if _kind(column) in {"name", "bytes"} else f"d.{column}"
+
+
+def _match(change: Change, value: Callable[[str], str]) -> str:
+    conditions = [f"t.{name} = {value(name)}" for name in change.columns[: change.key]]
+    if change.guard:
+        conditions.append(_guard(change.guard, value))
+    return " AND ".join(conditions)

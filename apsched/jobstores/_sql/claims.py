@@ -1,0 +1,371 @@
+"""Claim due jobs and pending runs (layer 7).
+
+Rule 1: whoever counts the runs of a job, in order to start one more, holds the row of the job; the count is a statement
+of its own after that, since a statement sees what was committed before it began.
+Rule 2: locks are taken where they are free and skipped where they are not, so that claimers never wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from apsched.exceptions import LeaseLostError
+from apsched.job import Job
+from apsched.jobstores._codec import JobCodec, to_micros
+from apsched.jobstores._sql.among import among
+from apsched.jobstores._sql.bulk import Change, bulk_of
+from apsched.jobstores._sql.errors import OvertakenError
+from apsched.jobstores._sql.jobs import Jobs
+from apsched.jobstores._sql.rows import (
+    RUN_COLUMNS,
+    Key,
+    Values,
+    clip,
+    job_of,
+    key_of,
+    micros_of,
+    run_of,
+    run_values,
+    unreadable_arguments,
+)
+from apsched.jobstores._sql.runs import Runs
+from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
+from apsched.run import Outcome, Plan, Planner, Run
+
+RUNNING, PENDING = Outcome.RUNNING, Outcome.PENDING
+
+LONG_AGO = 0  # microseconds; when a pending run is due
+ADVANCE_COLUMNS = ("id", "next_run_time", "next_nominal_time", "due_time", "state", "quarantine")
+
+
+@attrs.define
+class Look:
+    """
+    One call of `take_due`, which may need several transactions.
+
+    Attributes:
+        now: The time.
+        slots: Executor alias -> how many runs may be claimed for it.
+        plan: What is to become of a due job.
+        owner: The node that claims.
+        is_careful: Whether to ask first which nominal times are recorded; after they have turned out to be.
+    """
+
+    now: datetime
+    slots: Mapping[str, int]
+    plan: Planner
+    owner: str
+    is_careful: bool = False
+
+
+class Claims:
+    """
+    What a store does to claim, as functions of a connection.
+
+    Args:
+        tables: The tables.
+        codec: Reads and writes what jobs and runs consist of.
+        jobs: The jobs of the same store.
+        runs: The runs of the same store.
+    """
+
+    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, runs: Runs) -> None:
+        self._tables = tables
+        self._codec = codec
+        self._jobs = jobs
+        self._runs = runs
+        self._insert = Change(tables.runs, RUN_COLUMNS)
+        self._advance = Change(tables.jobs, ADVANCE_COLUMNS, key=1)
+        self._claim = Change(
+            tables.runs,
+            ("job_id", "nominal_time", "outcome", "node", "claimed_at", "epoch"),
+            key=2,
+            is_set=4,
+            guard="t.outcome = 'pending' AND t.epoch = {epoch} - 1",
+        )
+        self._run_columns = [tables.runs.c[name] for name in RUN_COLUMNS]
+        is_pending = exists(
+            select(literal_column("1")).where(outcome_in(OPEN), outcome_in([PENDING])).select_from(tables.runs)
+        )
+        nodes = tables.nodes
+        self._ask_node = (
+            select(nodes.c.is_dead, is_pending)
+            .where(nodes.c.id == bindparam("owner"))
+            .with_for_update(read=True, key_share=True)
+        )
+        self._due = lru_cache(64)(self._make_due)
+
+    def take_due(self, connection: Connection, look: Look) -> list[Plan]:
+        """Claim; see `JobStore.take_due`."""
+        node = connection.execute(self._ask_node, {"owner": look.owner}).first()
+        if node is None or node[0]:
+            raise LeaseLostError(look.owner)
+        free = {alias: count for alias, count in look.slots.items() if count > 0}
+        plans: list[Plan] = []
+        if node[1]:
+            for alias, count in free.items():
+                claimed = self._claim_pending(connection, alias, count, look)
+                free[alias] = count - sum(len(plan.runs) for plan in claimed)
+                plans += claimed
+        free = {alias: count for alias, count in free.items() if count}
+        return plans + self._take_jobs(connection, free, look) if free else plans
+
+    # due jobs
+
+    def _take_jobs(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Plan]:
+        rows = self._due_rows(connection, free, look.now)
+        if not rows:
+            return []
+        open_runs = self._open_runs(connection, [row[0] for row in rows])
+        plans = [self._plan(row, open_runs, look) for row in rows]
+        if look.is_careful:
+            plans = self._drop_recorded(connection, plans)
+        runs = [run_values(run, self._codec) for plan in plans for run in plan.runs]
+        jobs = [_advanced(plan) for plan in plans]
+        try:
+            bulk_of(connection).write_both(connection, (self._insert, runs), (self._advance, jobs))
+        except IntegrityError:
+            look.is_careful = True
+            raise
+        ended = [plan.job.id for plan in plans if plan.removes_job and not _leaves_open(plan, open_runs)]
+        if ended:
+            self._jobs.forget_retired(connection, ended)
+        for plan in plans:
+            if plan.quarantine is None:
+                plan.job.next_nominal_time, plan.job.next_run_time = plan.next_nominal_time, plan.next_run_time
+        return plans
+
+    def _due_rows(self, connection: Connection, free: Mapping[str, int], now: datetime) -> list[Any]:
+        values: dict[str, Any] = {"now": to_micros(now)}
+        for place, (alias, count) in enumerate(free.items()):
+            values |= {f"alias_{place}": alias, f"count_{place}": count}
+        rows = list(connection.execute(self._due(len(free)), values))
+        return rows if len(free) == 1 else sorted(rows, key=lambda row: row[5])
+
+    def _make_due(self, aliases: int) -> Any:
+        """Return the query of the due jobs of so many executors, each with a limit of its own."""
+        if aliases == 1:
+            return self._due_of(0)
+        parts = [self._due_of(place).subquery() for place in range(aliases)]
+        return union_all(*(select(part) for part in parts))
+
+    def _due_of(self, place: int) -> Any:
+        jobs = self._tables.jobs
+        return (
+            select(*self._jobs.columns, jobs.c.due_time)
+            .where(jobs.c.executor == bindparam(f"alias_{place}"), jobs.c.due_time <= bindparam("now"))
+            .order_by(jobs.c.due_time)
+            .limit(bindparam(f"count_{place}"))
+            .with_for_update(skip_locked=True)
+        )
+
+    def _open_runs(self, connection: Connection, ids: Sequence[str]) -> dict[str, list[Run]]:
+        runs = self._tables.runs
+        query = select(*self._run_columns).where(among(runs.c.job_id, ids, connection), outcome_in(OPEN))
+        found: dict[str, list[Run]] = {}
+        for row in connection.execute(query.order_by(runs.c.nominal_time)):
+            found.setdefault(row[0], []).append(run_of(row, self._codec))
+        return found
+
+    def _plan(self, row: Sequence[Any], open_runs: Mapping[str, list[Run]], look: Look) -> Plan:
+        job = job_of(row, self._codec, resolve=True)
+        if job.quarantine is not None:
+            return Plan(job=job, quarantine=job.quarantine)
+        return look.plan(job, open_runs.get(job.id, ()), look.now, look.owner)
+
+    def _drop_recorded(self, connection: Connection, plans: Sequence[Plan]) -> list[Plan]:
+        recorded = self._runs.states(connection, [key_of(run) for plan in plans for run in plan.runs])
+        return [_without(plan, recorded) for plan in plans]
+
+    # pending runs
+
+    def _claim_pending(self, connection: Connection, alias: str, limit: int, look: Look) -> list[Plan]:
+        jobs = self._tables.jobs
+        query = select(*self._jobs.columns, jobs.c.max_instances, jobs.c.state)
+        query = query.where(jobs.c.executor == alias, *self._has_claimable()).order_by(self._oldest_pending())
+        rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True, of=jobs)).all()
+        known = {row[0]: _Locked(job_of(row, self._codec, resolve=True), row[5], row[6]) for row in rows}
+        broken = [locked for locked in known.values() if locked.job.quarantine is not None]
+        sound = {job_id: locked for job_id, locked in known.items() if locked.job.quarantine is None}
+        claims = []
+        for run in self._choose(connection, sound, limit):
+            if (reason := unreadable_arguments(run)) is not None:
+                self._fail(connection, run, reason, look.now)
+                continue
+            claims.append(attrs.evolve(run, outcome=RUNNING, epoch=run.epoch + 1, node=look.owner, claimed_at=look.now))
+        self._store_claims(connection, claims)
+        for locked in broken:
+            self._quarantine(connection, locked)
+        return [Plan(job=locked.job, quarantine=locked.job.quarantine) for locked in broken] + [
+            Plan(job=known[run.job_id].job, runs=(run,)) for run in claims
+        ]
+
+    def _has_claimable(self) -> Iterator[ColumnElement[bool]]:
+        """Say that a job has a pending run which may start now."""
+        jobs, runs = self._tables.jobs, self._tables.runs
+        running = (
+            select(func.count())
+            .where(runs.c.job_id == jobs.c.id, outcome_in(OPEN), outcome_in([RUNNING]))
+            .correlate(jobs)
+            .scalar_subquery()
+        )
+        yield jobs.c.quarantine.is_(None)
+        yield jobs.c.id.in_(select(runs.c.job_id).where(outcome_in(OPEN), outcome_in([PENDING])))
+        yield or_(jobs.c.max_instances.is_(None), running < jobs.c.max_instances)
+
+    def _oldest_pending(self) -> ColumnElement[int]:
+        jobs, runs = self._tables.jobs, self._tables.runs
+        return (
+            select(func.min(runs.c.nominal_time))
+            .where(runs.c.job_id == jobs.c.id, outcome_in(OPEN), outcome_in([PENDING]))
+            .correlate(jobs)
+            .scalar_subquery()
+        )
+
+    def _choose(self, connection: Connection, known: Mapping[str, _Locked], limit: int) -> list[Run]:
+        """Return the oldest pending runs that may start, of jobs which nobody else can start now."""
+        if not known:
+            return []
+        runs = self._tables.runs
+        is_theirs = among(runs.c.job_id, list(known), connection)
+        counted = select(runs.c.job_id).where(is_theirs, outcome_in(OPEN), outcome_in([RUNNING]))
+        running = Counter(connection.execute(counted).scalars())
+        place = func.row_number().over(partition_by=runs.c.job_id, order_by=runs.c.nominal_time).label("place")
+        ranked = select(*self._run_columns, place).where(is_theirs, outcome_in(OPEN), outcome_in([PENDING])).subquery()
+        chosen: list[Run] = []
+        for row in connection.execute(select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.nominal_time)):
+            most = known[row[0]].max_instances
+            if len(chosen) < limit and (most is None or row[-1] + running[row[0]] <= most):
+                chosen.append(run_of(row, self._codec))
+        return chosen
+
+    def _store_claims(self, connection: Connection, claims: Sequence[Run]) -> None:
+        rows = [(*key_of(run), run.outcome.value, run.node, micros_of(run.claimed_at), run.epoch) for run in claims]
+        if bulk_of(connection).write(connection, self._claim, sorted(rows)) < len(rows):
+            raise OvertakenError("a pending run was cancelled while it was being claimed")
+
+    def _fail(self, connection: Connection, run: Run, reason: str, now: datetime) -> None:
+        """End a pending run that cannot be started."""
+        runs = self._tables.runs
+        connection.execute(
+            update(runs)
+            .where(runs.c.job_id == run.job_id, runs.c.nominal_time == to_micros(run.nominal_time))
+            .values(outcome=Outcome.FAILED.value, finished_at=to_micros(now), reason=clip(reason))
+        )
+        self._jobs.forget_retired(connection, [run.job_id])
+
+    def _quarantine(self, connection: Connection, locked: _Locked) -> None:
+        jobs = self._tables.jobs
+        state = State.QUARANTINED.value if locked.state is None else locked.state
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == locked.job.id)
+            .values(quarantine=clip(locked.job.quarantine), state=state, due_time=None)
+        )
+
+    # what is to come, and what was claimed
+
+    def next_due(self, connection: Connection, busy: Collection[str]) -> int | None:
+        """Return the time of `JobStore.next_run_time`; 0 for a pending run."""
+        is_pending = exists(select(self._tables.jobs.c.id).where(*self._is_idle(busy), *self._has_claimable()))
+        row = connection.execute(select(self._earliest(busy, connection), is_pending)).one()
+        if row[1]:
+            return LONG_AGO
+        return row[0] if isinstance(row[0], int) else None
+
+    def claimed(self, connection: Connection, owner: str) -> list[Plan]:
+        """Return claims; see `JobStore.claimed`."""
+        jobs, runs = self._tables.jobs, self._tables.runs
+        query = (
+            select(*self._run_columns, *self._jobs.columns)
+            .join_from(runs, jobs, jobs.c.id == runs.c.job_id)
+            .where(outcome_in(OPEN), outcome_in([RUNNING]), runs.c.node == owner)
+            .order_by(runs.c.nominal_time, runs.c.job_id)
+        )
+        width = len(RUN_COLUMNS)
+        return [
+            Plan(job=job_of(row[width:], self._codec, resolve=True), runs=(run_of(row[:width], self._codec),))
+            for row in connection.execute(query)
+        ]
+
+    def _is_idle(self, busy: Collection[str]) -> Iterator[ColumnElement[bool]]:
+        if busy:
+            yield self._tables.jobs.c.executor.not_in(sorted(busy))
+
+    def _earliest(self, busy: Collection[str], connection: Connection) -> ColumnElement[Any]:
+        """
+        Return the earliest time of the executors that are not *busy*.
+
+        The index begins with the executor. MySQL and MariaDB hop from one to the next by themselves; the others are
+        led, since they would walk over all jobs.
+        """
+        jobs = self._tables.jobs
+        is_due = jobs.c.due_time.is_not(None)
+        earliest = func.min(jobs.c.due_time)
+        if connection.dialect.name in ("mysql", "mariadb"):
+            each = select(earliest.label("moment")).where(*self._is_idle(busy)).group_by(jobs.c.executor).subquery()
+            return select(func.min(each.c.moment)).scalar_subquery()
+        aliases = select(func.min(jobs.c.executor).label("alias")).where(is_due).cte("aliases", recursive=True)
+        following = select(func.min(jobs.c.executor)).where(is_due, jobs.c.executor > aliases.c.alias)
+        aliases = aliases.union_all(
+            select(following.correlate(aliases).scalar_subquery()).where(aliases.c.alias.is_not(None))
+        )
+        of_one = select(earliest).where(is_due, jobs.c.executor == aliases.c.alias).correlate(aliases).scalar_subquery()
+        query = select(func.min(of_one)).select_from(aliases)
+        if busy:
+            query = query.where(aliases.c.alias.not_in(sorted(busy)))
+        return query.scalar_subquery()
+
+
+@attrs.frozen
+class _Locked:
+    """A job whose row this transaction holds; `max_instances` is None where any number may run."""
+
+    job: Job
+    max_instances: int | None
+    state: int | None
+
+
+def _advanced(plan: Plan) -> Values:
+    """Return what becomes of the row of a job, as `ADVANCE_COLUMNS`."""
+    job = plan.job
+    if plan.quarantine is not None:
+        state, reason = State.QUARANTINED.value, clip(plan.quarantine)
+        return (job.id, micros_of(job.next_run_time), micros_of(job.next_nominal_time), None, state, reason)
+    if plan.removes_job:
+        return (job.id, None, None, None, State.RETIRED.value, None)
+    due = micros_of(plan.next_run_time)
+    return (job.id, due, micros_of(plan.next_nominal_time), due, None, None)
+
+
+def _leaves_open(plan: Plan, open_runs: Mapping[str, list[Run]]) -> bool:
+    return plan.job.id in open_runs or any(not run.outcome.is_final for run in plan.runs)
+
+
+def _without(plan: Plan, recorded: Collection[Key]) -> Plan:
+    """Return *plan* without the runs whose nominal times are recorded, and without what these were to replace."""
+    dropped = [run for run in plan.runs if key_of(run) in recorded]
+    if not dropped:
+        return plan
+    runs = tuple(run for run in plan.runs if run not in dropped)
+    cancel = () if any(run.outcome is RUNNING for run in dropped) else plan.cancel
+    return attrs.evolve(plan, runs=runs, cancel=cancel)

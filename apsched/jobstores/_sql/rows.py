@@ -1,0 +1,198 @@
+"""Turn jobs and runs into rows, and rows into jobs and runs (layer 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from apsched.exceptions import TransientJobError
+from apsched.job import Job
+from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._sql.schema import LONGEST_NAME, LONGEST_TEXT, State
+from apsched.run import Outcome, Run
+from apsched.serializers.base import Unstorable
+
+Values: TypeAlias = tuple[Any, ...]
+Key: TypeAlias = tuple[str, int]
+"""(job id, nominal time)"""
+
+JOB_COLUMNS = (
+    "id",
+    "executor",
+    "next_run_time",
+    "next_nominal_time",
+    "due_time",
+    "state",
+    "quarantine",
+    "max_instances",
+    "keep_runs",
+    "definition",
+)
+RUN_COLUMNS = (
+    "job_id",
+    "nominal_time",
+    "outcome",
+    "due_time",
+    "first_nominal_time",
+    "count",
+    "is_manual",
+    "epoch",
+    "node",
+    "claimed_at",
+    "started_at",
+    "finished_at",
+    "retval",
+    "error",
+    "reason",
+    "arguments",
+)
+OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+
+
+def job_values(job: Job, codec: JobCodec) -> Values:
+    """
+    Return the row of *job*, as `JOB_COLUMNS`.
+
+    Raises:
+        TransientJobError: It cannot be stored.
+    """
+    _check_names(job)
+    next_run_time = micros_of(job.next_run_time)
+    is_quarantined = job.quarantine is not None
+    return (
+        job.id,
+        job.executor,
+        next_run_time,
+        micros_of(job.next_nominal_time),
+        None if is_quarantined else next_run_time,
+        State.QUARANTINED.value if is_quarantined else None,
+        clip(job.quarantine),
+        None if job.overlap == "allow" else min(job.max_instances, 2**31 - 1),
+        None if job.keep_runs is None else min(job.keep_runs, 2**62),
+        codec.encode(job),
+    )
+
+
+def tag_values(job: Job) -> list[Values]:
+    """Return the rows of the tags of *job*: its id, name, value."""
+    return [(job.id, name, value) for name, value in job.tags.items()]
+
+
+def job_of(row: Sequence[Any], codec: JobCodec, *, resolve: bool) -> Job:
+    """Return the job of a row that begins with id, next_run_time, next_nominal_time, quarantine, definition."""
+    definition = row[4]
+    if not isinstance(definition, bytes):  # SQLite keeps whatever somebody puts there
+        definition = (
+            bytes(definition) if isinstance(definition, memoryview) else str(definition).encode(errors="replace")
+        )
+    return codec.decode(row[0], definition, row[2], row[1], row[3], resolve=resolve)
+
+
+def run_values(run: Run, codec: JobCodec) -> Values:
+    """Return the row of *run*, as `RUN_COLUMNS`."""
+    return (
+        run.job_id,
+        to_micros(run.nominal_time),
+        run.outcome.value,
+        to_micros(run.due_time),
+        micros_of(run.first_nominal_time),
+        run.count,
+        run.is_manual,
+        run.epoch,
+        run.node,
+        micros_of(run.claimed_at),
+        micros_of(run.started_at),
+        micros_of(run.finished_at),
+        None if run.retval is None else codec.encode_result(run.retval),
+        clip(run.error),
+        clip(run.reason),
+        None if run.args is None and run.kwargs is None else codec.encode_arguments(run),
+    )
+
+
+def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
+    """Return the run of a row, as `RUN_COLUMNS`; what cannot be read of it comes as `Unstorable`."""
+    arguments, retval = row[15], row[12]
+    args: tuple[Any, ...] | None = None
+    kwargs: Mapping[str, Any] | None = None
+    if arguments is not None:
+        try:
+            args, kwargs = codec.decode_arguments(arguments)
+        except ValueError as exc:
+            args = (Unstorable(str(exc)),)
+    return Run(
+        job_id=row[0],
+        nominal_time=from_micros(row[1]),
+        outcome=OUTCOMES[row[2]],
+        due_time=from_micros(row[3]),
+        first_nominal_time=_moment(row[4]),
+        count=row[5],
+        is_manual=bool(row[6]),
+        epoch=row[7],
+        node=row[8],
+        claimed_at=_moment(row[9]),
+        started_at=_moment(row[10]),
+        finished_at=_moment(row[11]),
+        retval=None if retval is None else codec.decode_result(retval),
+        error=row[13],
+        reason=row[14],
+        args=args,
+        kwargs=kwargs,
+    )
+
+
+def unreadable_arguments(run: Run) -> str | None:
+    """Return why the arguments of *run*, which comes from a row, cannot be read; None if they can."""
+    if run.args is not None and len(run.args) == 1 and isinstance(run.args[0], Unstorable):
+        return run.args[0].text
+    return None
+
+
+def key_of(run: Run) -> Key:
+    """Return what identifies *run* in the store."""
+    return (run.job_id, to_micros(run.nominal_time))
+
+
+def clip(text: str | None) -> str | None:
+    """Return *text* as every database takes it: not too long, without NUL, only characters that UTF-8 has."""
+    if text is None:
+        return None
+    if len(text) > LONGEST_TEXT:  # what raised is told at the end of a traceback, what was called at its beginning
+        half = LONGEST_TEXT // 2 - 50
+        text = f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
+    if "\0" in text:
+        text = text.replace("\0", "\\x00")
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
+def is_storable(name: str) -> bool:
+    """Whether every database can keep *name* as an id, an alias or a tag."""
+    if len(name) > LONGEST_NAME or "\0" in name:
+        return False
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def _check_names(job: Job) -> None:
+    for what, name in (("id", job.id), ("executor", job.executor)):
+        if not is_storable(name):
+            raise TransientJobError(job.id, _unstorable(what, name))
+    for name, value in job.tags.items():
+        if not (is_storable(name) and is_storable(value)):
+            raise TransientJobError(job.id, _unstorable("tags", f"{name}: {value}"))
+
+
+def _unstorable(what: str, value: str) -> str:
+    return (
+        f"{what} must consist of texts of at most {LONGEST_NAME} characters without NUL and surrogates, "
+        f"got {value[:60]!r}; choose others"
+    )
+
+
+def micros_of(moment: datetime | None) -> int | None:
+    """Return *moment* as databases keep it."""
+    return None if moment is None else to_micros(moment)
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else from_micros(value)

@@ -1,0 +1,107 @@
+"""Add runs and end them (layer 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+from sqlalchemy import Connection, select, tuple_
+
+from apsched.exceptions import JobLookupError
+from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._sql.among import chunks
+from apsched.jobstores._sql.bulk import Change, bulk_of
+from apsched.jobstores._sql.jobs import ORPHANED, Jobs
+from apsched.jobstores._sql.rows import RUN_COLUMNS, Key, Values, run_values
+from apsched.jobstores._sql.schema import Tables
+from apsched.run import Outcome, Run
+
+# the key of a run, what its end changes, and what must still hold
+END_COLUMNS = ("job_id", "nominal_time", "outcome", "started_at", "finished_at", "retval", "error", "reason")
+END_PLACES = tuple(RUN_COLUMNS.index(name) for name in (*END_COLUMNS, "epoch", "node"))
+IS_HELD = (
+    "t.epoch = {epoch} AND (t.outcome = 'running' AND t.node = {node}"
+    " OR t.outcome = 'pending' AND {outcome} = 'cancelled')"
+)
+OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 8, 9  # places in such a row
+
+
+class Runs:
+    """
+    What a store does with single runs, as functions of a connection.
+
+    Args:
+        tables: The tables.
+        codec: Reads and writes arguments and results.
+        jobs: The jobs of the same store.
+    """
+
+    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs) -> None:
+        self._table = tables.runs
+        self._jobs_table = tables.jobs
+        self._codec = codec
+        self._jobs = jobs
+        self._insert = Change(tables.runs, RUN_COLUMNS)
+        self._end = Change(
+            tables.runs, (*END_COLUMNS, "epoch", "node"), key=2, is_set=len(END_COLUMNS) - 2, guard=IS_HELD
+        )
+
+    def add(self, connection: Connection, run: Run) -> Run:
+        """Queue a run; see `JobStore.add_run`."""
+        jobs, runs = self._jobs_table, self._table
+        job = select(jobs.c.id).where(jobs.c.id == run.job_id, self._jobs.is_listed).with_for_update()
+        if connection.execute(job).first() is None:
+            raise JobLookupError(run.job_id)
+        moment = free = to_micros(run.nominal_time)
+        taken = select(runs.c.nominal_time).where(runs.c.job_id == run.job_id, runs.c.nominal_time >= moment)
+        for known in connection.execute(taken.order_by(runs.c.nominal_time)).scalars():
+            if known != free:
+                break
+            free += 1
+        if free != moment:
+            run = attrs.evolve(run, nominal_time=from_micros(free))
+        bulk_of(connection).write(connection, self._insert, [run_values(run, self._codec)])
+        return run
+
+    def end_values(self, run: Run) -> Values:
+        """Return what `finish` needs of *run*."""
+        values = run_values(run, self._codec)
+        return tuple(values[place] for place in END_PLACES)
+
+    def finish(self, connection: Connection, runs: Sequence[Run], rows: Sequence[Values], now: int) -> list[Run]:
+        """Store how *runs* ended, whose rows are *rows*; see `JobStore.finish`."""
+        if any(run.outcome is Outcome.PENDING for run in runs):
+            rows = self._cancel_orphans(connection, rows, now)
+        written = bulk_of(connection).write(connection, self._end, sorted(rows, key=_key))
+        if written < len(rows):  # claims were lost, or these runs are stored already
+            states = self.states(connection, [_key(row) for row in rows])
+            held = [states.get(_key(row)) == (row[OUTCOME], row[EPOCH], row[NODE]) for row in rows]
+            runs = [run for run, is_held in zip(runs, held, strict=True) if is_held]
+        self._jobs.forget_retired(connection, [run.job_id for run in runs if run.outcome.is_final])
+        return list(runs)
+
+    def states(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, tuple[str, int, str | None]]:
+        """Return outcome, epoch and node of those of the runs *keys* that there are."""
+        table = self._table
+        query = select(table.c.job_id, table.c.nominal_time, table.c.outcome, table.c.epoch, table.c.node)
+        found: dict[Key, tuple[str, int, str | None]] = {}
+        for some in chunks(sorted(keys)):
+            rows = connection.execute(query.where(tuple_(table.c.job_id, table.c.nominal_time).in_(some)))
+            found.update(((row[0], row[1]), (row[2], row[3], row[4])) for row in rows)
+        return found
+
+    def _cancel_orphans(self, connection: Connection, rows: Sequence[Values], now: int) -> list[Values]:
+        """Let runs that are handed back be cancelled if their jobs are gone."""
+        pending = Outcome.PENDING.value
+        jobs = self._jobs.lock_shared(connection, [row[0] for row in rows if row[OUTCOME] == pending])
+        return [_cancelled(row, now) if row[OUTCOME] == pending and row[0] not in jobs else row for row in rows]
+
+
+def _cancelled(row: Values, now: int) -> Values:
+    changed = list(row)
+    changed[OUTCOME], changed[FINISHED_AT], changed[REASON] = Outcome.CANCELLED.value, now, ORPHANED
+    return tuple(changed)
+
+
+def _key(row: Values) -> Key:
+    return (row[0], row[1])
