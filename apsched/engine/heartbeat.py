@@ -66,7 +66,7 @@ class Heartbeat:
         self._pause = lease.seconds / BEATS
         self._home = _eventloop.current()
         self._is_home_gone = False
-        self._ended: Waiter[None] = self._home.waiter()
+        self._ended: Waiter[bool] = self._home.waiter()
         self._tried: Waiter[None] | None = None
         self._lock = threading.Lock()  # guards the next two
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,9 +96,10 @@ class Heartbeat:
         """End the thread, and wait for that; but for a second at most, should it hang in a call of its store."""
         self._call(self._stop)
         with anyio.CancelScope(shield=True):
-            await self._ended.wait_for(PATIENCE, None)
-        self._thread.join(0 if self._thread.is_alive() else None)
-        if self._thread.is_alive():
+            has_ended = await self._ended.wait_for(PATIENCE, False)
+        if has_ended:
+            self._thread.join()  # it has nothing more to do
+        else:
             logger.debug("the heartbeat of node %s hangs and is left behind", self._lease.node)
 
     def _call(self, callback: Callable[[], object]) -> None:
@@ -130,7 +131,7 @@ class Heartbeat:
         except Exception:
             logger.critical("the heartbeat of node %s has ended", self._lease.node, exc_info=True)
         finally:
-            self._at_home(lambda: self._ended.set(None))
+            self._at_home(lambda: self._ended.set(True))
 
     async def _serve(self) -> None:
         self._beating = asyncio.create_task(self._beat_on())
