@@ -16,6 +16,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ParamSpec
 
 from apsched import _plugins, _refs
@@ -111,9 +112,9 @@ def make_part(kind: str, base: type[Any], value: object, options: Mapping[str, A
 
 def from_text(make: Callable[..., Any], options: Mapping[str, Any], subject: str) -> dict[str, Any]:
     """
-    Return *options* with each text converted whose parameter of *make* is a number or a truth value.
+    Return *options* with each text converted whose parameter of *make* is a number, a truth value or a duration.
 
-    The empty text and `"none"` are None where the parameter may be None.
+    A duration is given in seconds. The empty text and `"none"` are None where the parameter may be None.
 
     Raises:
         ValueError: A text is no truth value where one is wanted; the message begins with *subject*.
@@ -267,6 +268,9 @@ def _convert(text: str, wanted: Sequence[Any], subject: str) -> Any:
         if word not in TRUE + FALSE:
             raise ValueError(f"{subject} must be one of {', '.join(TRUE + FALSE)}, got {text!r}")
         return word in TRUE
+    if timedelta in wanted:
+        with contextlib.suppress(ValueError):
+            return timedelta(seconds=float(word))
     for kind, kinds in ((int, (int, float)), (float, (float,))):
         if any(each in wanted for each in kinds):
             with contextlib.suppress(ValueError):
