@@ -459,7 +459,7 @@ class RedisJobStore(JobStore):
         answers = await self._run("commit", *args)
         if answers is None:
             raise LeaseLostError(owner)
-        return [_as_stored(plan, bits) for (_, plan), bits in zip(planned, answers, strict=True) if bits]
+        return [_as_stored(plan, bits) for (_, plan), bits in zip(planned, answers.split(b","), strict=True) if bits]
 
     async def _undo(self, claims: Sequence[Run], held: Sequence[bytes]) -> None:
         """Give back what was claimed, or may have been: nobody will be told of it."""
@@ -506,8 +506,8 @@ class RedisJobStore(JobStore):
             args += (key_of(run.job_id), micros(run.nominal_time), claim.epoch, name_of(claim.node))
             args.append(micros(claim.claimed_at) if is_exact else "")
             args += write_run(self._codec, run)
-        answers: list[int] = await self._run("finish", *args)
-        return answers
+        digits: bytes = await self._run("finish", *args)
+        return [digit - ord("0") for digit in digits]
 
     # history
 

@@ -16,7 +16,8 @@ local function next_microsecond(nominal)
 end
 
 local id, default = ARGV[1], tonumber(ARGV[4])
-local state = get_state(id)
+local text = call('HGET', STATES, id)
+local state = read_state(text)
 if not state or state.status == 'R' then return false end
 local nominal = ARGV[2]
 while call('HEXISTS', RUNS, nominal .. ':' .. id) == 1 do
@@ -31,6 +32,6 @@ call('ZADD', PENDING .. id, nominal, nominal)
 if call('ZCARD', HISTORY_OF .. id) > (state.kept == '' and default or tonumber(state.kept)) then
   call('ZADD', PRUNABLE, 'NX', '-inf', id)
 end
-revise(id, state.rest)
+revise(id, text)
 line_up(id, state)
 return nominal

@@ -2,54 +2,55 @@
 -- ARGV: node, how many runs are kept by default; then for each: id, state, executor, its new state without revision ('':
 -- quarantined; the next is why), next run time (none if the job is finished), how many runs, and of each: nominal time,
 -- code, run.
--- Returns: nothing if the node is dead; else for each: '' if it is left out, or '+' and for each run 1, or 0 if that
+-- Returns: nothing if the node is dead; else for each, with commas between: '' if it is left out, or '+' and for each run 1, or 0 if that
 -- nominal time is recorded already.
 local node, default = ARGV[1], tonumber(ARGV[2])
 if not is_alive(node) then return false end
 
-local plans, ids = {}, {}
+local plans, ids, names = {}, {}, {}
 local at = 3
 while at <= #ARGV do
-  local count = tonumber(ARGV[at + 5])
-  plans[#plans + 1] = { first = at, count = count }
-  ids[#ids + 1] = ARGV[at]
-  at = at + 6 + 3 * count
+  local id, count = ARGV[at], tonumber(ARGV[at + 5])
+  plans[#plans + 1] = { id = id, first = at, count = count, names = #names }
+  ids[#ids + 1] = id
+  at = at + 6
+  for _ = 1, count do
+    names[#names + 1] = ARGV[at] .. ':' .. id
+    at = at + 3
+  end
 end
-local states = read_all('HMGET', STATES, ids)
+local states, stored, running = read_all('HMGET', STATES, ids), read_all('HMGET', RUNS, names), {}
+for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
-local history, claims, changed, order, moved, answers, excess = {}, {}, {}, {}, {}, {}, {}
+local history, claims, changed, order, moved, answers, excess, queues = {}, {}, {}, {}, {}, {}, {}, {}
 local revision = call('INCRBY', REVISION, #ids) - #ids
-local is_new = {}
-local is_pending = any_pending()
+local is_pending, is_new = any_pending(), {}
 
 -- The answer to this commit may have been lost, and the client may have sent it again.
 local function is_repeated(plan)
   for number = 1, plan.count do
-    local run = plan.first + 6 + 3 * (number - 1)
-    if call('HGET', RUNS, ARGV[run] .. ':' .. ARGV[plan.first]) ~= ARGV[run + 2] then return false end
+    if stored[plan.names + number] ~= ARGV[plan.first + 5 + 3 * number] then return false end
   end
   return plan.count > 0
 end
 
-local function add_runs(plan, id, kept)
-  local bits = {}
-  local of_job = {}
+local function add_runs(plan, kept)
+  local id, bits, of_job = plan.id, '+', {}
   for number = 1, plan.count do
-    local run = plan.first + 6 + 3 * (number - 1)
-    local nominal, code, row = ARGV[run], ARGV[run + 1], ARGV[run + 2]
-    local name = nominal .. ':' .. id
-    if is_new[name] or call('HEXISTS', RUNS, name) == 1 then
-      bits[number] = '0'
+    local run = plan.first + 3 + 3 * number
+    local nominal, code, name = ARGV[run], ARGV[run + 1], names[plan.names + number]
+    if stored[plan.names + number] or is_new[name] then
+      bits = bits .. '0'
     else
-      bits[number] = '1'
+      bits = bits .. '1'
       is_new[name] = true
-      put_run(name, nominal, nil, code, row)
+      put_run(name, nominal, nil, code, ARGV[run + 2])
       history[#history + 1] = nominal
       history[#history + 1] = name
       of_job[#of_job + 1] = nominal
       of_job[#of_job + 1] = nominal
       if code == 'R' then
-        call('ZADD', RUNNING .. id, nominal, nominal)
+        running[id] = with(running[id], nominal)
         claims[#claims + 1] = name
       elseif code == 'P' then
         call('ZADD', PENDING .. id, nominal, nominal)
@@ -63,7 +64,7 @@ local function add_runs(plan, id, kept)
       excess[#excess + 1] = id
     end
   end
-  return '+' .. table.concat(bits)
+  return bits
 end
 
 for index, plan in ipairs(plans) do
@@ -71,18 +72,19 @@ for index, plan in ipairs(plans) do
   if states[index] ~= expected then
     answers[index] = is_repeated(plan) and '+' .. string.rep('1', plan.count) or ''
   elseif rest == '' then
-    local state = read_state(expected)
-    if state then revise(id, state.rest) end
+    if read_state(expected) then revise(id, expected) end
     call('HSET', QUARANTINE, id, next_run)
     call('ZREM', DUE .. executor, id)
     call('ZREM', READY .. executor, id)
     answers[index] = '+'
   else
-    local state = read_state('0|' .. rest)
-    answers[index] = add_runs(plan, id, state.kept == '' and default or tonumber(state.kept))
+    local status, kept = match(rest, '^([LR])|%-?%d*|%-?%d*|%d+|(%d*)|')
+    answers[index] = add_runs(plan, kept == '' and default or tonumber(kept))
     changed[#changed + 1] = id
     changed[#changed + 1] = string.format('%d|%s', revision + index, rest)
-    if state.status == 'L' then
+    if status == 'R' then
+      plan.is_finished = true
+    else
       order[#order + 1] = next_run == '' and '+inf' or next_run
       order[#order + 1] = id
       if next_run == '' then
@@ -94,11 +96,12 @@ for index, plan in ipairs(plans) do
         list[#list + 1] = id
       end
     end
-    if (is_pending or entered.P) and call('EXISTS', PENDING .. id) == 1 then line_up(id, state) end
+    if is_pending or entered.P then queues[#queues + 1] = index end
   end
 end
 
 write_runs()
+write_running(running)
 in_parts('HSET', STATES, changed)
 in_parts('ZADD', ORDER, order)
 for executor, list in pairs(moved) do in_parts('ZADD', DUE .. executor, list) end
@@ -108,13 +111,16 @@ in_parts('ZREM', HELD, ids)
 for part = 1, #excess, MANY do
   call('ZADD', PRUNABLE, 'NX', unpack(excess, part, math.min(part + MANY - 1, #excess)))
 end
-for index, plan in ipairs(plans) do
-  local id, expected, executor, rest = unpack(ARGV, plan.first, plan.first + 3)
-  if states[index] == expected and string.sub(rest, 1, 1) == 'R' then
-    call('ZREM', ORDER, id)
-    call('ZREM', DUE .. executor, id)
-    call('SADD', RETIRED, id)
-    bury(id)
+for _, index in ipairs(queues) do
+  local id = ids[index]
+  if call('EXISTS', PENDING .. id) == 1 then line_up(id, get_state(id)) end
+end
+for _, plan in ipairs(plans) do
+  if plan.is_finished then
+    call('ZREM', ORDER, plan.id)
+    call('ZREM', DUE .. ARGV[plan.first + 2], plan.id)
+    call('SADD', RETIRED, plan.id)
+    bury(plan.id)
   end
 end
-return answers
+return table.concat(answers, ',')

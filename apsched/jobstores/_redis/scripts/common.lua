@@ -27,7 +27,7 @@ local RUNS = TAG .. ':runs'                -- hash: nominal:job -> run
 local HISTORY = TAG .. ':history'          -- zset: the runs by nominal time
 local HISTORY_OF = TAG .. ':history:'      -- zset of a job: its nominal times
 local PENDING = TAG .. ':pending:'         -- zset of a job: the nominal times that wait
-local RUNNING = TAG .. ':running:'         -- zset of a job: the nominal times under way
+local RUNNING = TAG .. ':running'          -- hash: job -> the nominal times under way, with spaces between
 local OUTCOME = TAG .. ':outcome:'         -- zset of an outcome other than success: its runs by nominal time
 local PRUNABLE = TAG .. ':prunable'        -- zset: jobs with more runs than are kept, by when one of them is too old
 local NODES = TAG .. ':nodes'              -- set: the nodes
@@ -94,7 +94,7 @@ local function read_state(text)
   if not revision then return nil end
   return {
     status = status, next_run = next_run, next_nominal = next_nominal, limit = tonumber(limit), kept = kept,
-    executor = executor, rest = string.sub(text, #revision + 2),
+    executor = executor,
   }
 end
 
@@ -103,17 +103,49 @@ local function get_state(id)
 end
 
 -- Give a state a new revision, so that whoever has read the old one may not change the job any more.
-local function revise(id, rest)
-  local text = string.format('%d|%s', call('INCR', REVISION), rest)
+local function revise(id, text)
+  text = string.format('%d|%s', call('INCR', REVISION), string.sub(text, string.find(text, '|', 1, true) + 1))
   call('HSET', STATES, id, text)
   return text
+end
+
+local function count_running(id)
+  local text = call('HGET', RUNNING, id)
+  return text and select(2, string.gsub(text, '%S+', '')) or 0
+end
+
+local function with(text, nominal)
+  return text and text ~= '' and text .. ' ' .. nominal or nominal
+end
+
+local function without(text, nominal)
+  if not text or text == nominal then return '' end
+  local padded = ' ' .. text .. ' '
+  local first, last = string.find(padded, ' ' .. nominal .. ' ', 1, true)
+  if not first then return text end
+  return string.sub(string.sub(padded, 1, first) .. string.sub(padded, last + 1), 2, -2)
+end
+
+-- Write what is under way of jobs, a table of the texts of RUNNING.
+local function write_running(texts)
+  local kept, gone = {}, {}
+  for id, text in pairs(texts) do
+    if text == '' then
+      gone[#gone + 1] = id
+    elseif text then
+      kept[#kept + 1] = id
+      kept[#kept + 1] = text
+    end
+  end
+  in_parts('HSET', RUNNING, kept)
+  in_parts('HDEL', RUNNING, gone)
 end
 
 -- Let the index of pending runs say whether one of this job may start.
 local function line_up(id, state)
   local first = call('ZRANGE', PENDING .. id, 0, 0)[1]
   local key = READY .. state.executor
-  if first and (state.limit == 0 or call('ZCARD', RUNNING .. id) < state.limit)
+  if first and (state.limit == 0 or count_running(id) < state.limit)
     and call('HEXISTS', QUARANTINE, id) == 0 then
     call('ZADD', key, first, id)
   else
@@ -123,7 +155,7 @@ end
 
 -- Forget a finished job when the last of its runs has ended.
 local function bury(id)
-  if call('EXISTS', PENDING .. id, RUNNING .. id) == 0 then
+  if call('EXISTS', PENDING .. id) == 0 and call('HEXISTS', RUNNING, id) == 0 then
     call('HDEL', DEFINITIONS, id)
     call('HDEL', STATES, id)
     call('SREM', RETIRED, id)
@@ -137,13 +169,15 @@ end
 local function read_run(row)
   if not row then return nil end
   local code, epoch, claimed, started, finished, node, body =
-    match(row, '^(%u)|(%d+)|(%-?%d*)|(%-?%d*)|(%-?%d*)|([^\n]*)\n(.*)$')
+    match(row, '^(%u)|(%d+)|(%-?%d*)|(%-?%d*)|(%-?%d*)|([^\n]*)\n()')
   if not code then return nil end
   return { code = code, epoch = epoch, claimed = claimed, started = started, finished = finished, node = node, body = body }
 end
 
-local function write_head(code, epoch, claimed, started, finished, node, body)
-  return table.concat({ code, epoch, claimed, started, finished, node }, '|') .. '\n' .. body
+-- Return the row of a run with another head.
+local function with_head(row, run, code, epoch, claimed, finished, node)
+  local head = table.concat({ code, epoch, claimed, run.started, finished, node }, '|')
+  return head .. '\n' .. string.sub(row, run.body)
 end
 
 local rows, entered, left = {}, {}, {}
@@ -185,7 +219,7 @@ local function cancel_pending(id)
   for index, name in ipairs(names) do
     local run = read_run(found[index])
     if run then
-      local row = write_head('X', run.epoch, run.claimed, run.started, now, run.node, run.body)
+      local row = with_head(found[index], run, 'X', run.epoch, run.claimed, now, run.node)
       put_run(name, nominals[index], run.code, 'X', row)
     end
   end

@@ -1,14 +1,14 @@
 -- Store how runs ended, or that they wait again, each if its claim holds.
 -- ARGV, for each: job, nominal time, the epoch, node and time of the claim (the last two may be '': any), code, run.
--- Returns for each: 0 if its claim does not hold, 1 if it is stored, 2 if it was to wait and its job is gone.
+-- Returns a digit for each: 0 if its claim does not hold, 1 if it is stored, 2 if it was to wait and its job is gone.
 local ids, names = {}, {}
 for at = 1, #ARGV, 7 do
   ids[#ids + 1] = ARGV[at]
   names[#names + 1] = ARGV[at + 1] .. ':' .. ARGV[at]
 end
-local states = read_all('HMGET', STATES, ids)
-local stored = read_all('HMGET', RUNS, names)
-local answers, ended, is_done, changed = {}, {}, {}, {}
+local states, stored = read_all('HMGET', STATES, ids), read_all('HMGET', RUNS, names)
+local answers, ended, is_done, changed, running = {}, {}, {}, {}, {}
+for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
 local function may(run, epoch, node, claimed, code)
   if run.epoch ~= epoch then return false end
@@ -31,7 +31,7 @@ for index, name in ipairs(names) do
       call('ZREM', PENDING .. id, nominal)
       changed[id] = true
     else
-      call('ZREM', RUNNING .. id, nominal)
+      running[id] = without(running[id], nominal)
       local list = ended[run.node] or {}
       ended[run.node] = list
       list[#list + 1] = name
@@ -45,13 +45,14 @@ for index, name in ipairs(names) do
     else
       local back = read_run(row)
       answers[index] = 2
-      local closed = write_head('X', back.epoch, back.claimed, back.started, server_time(), back.node, back.body)
+      local closed = with_head(row, back, 'X', back.epoch, back.claimed, server_time(), back.node)
       put_run(name, nominal, run.code, 'X', closed)
     end
   end
 end
 
 write_runs()
+write_running(running)
 for node, list in pairs(ended) do in_parts('SREM', CLAIMS .. node, list) end
 for index, id in ipairs(ids) do
   local text = answers[index] ~= 0 and states[index]
@@ -59,8 +60,8 @@ for index, id in ipairs(ids) do
   if state then
     local is_buried = state.status == 'R' and bury(id)
     if not is_buried and (changed[id] or call('EXISTS', PENDING .. id) == 1) then line_up(id, state) end
-    if changed[id] and not is_buried then revise(id, state.rest) end
+    if changed[id] and not is_buried then revise(id, text) end
     changed[id] = nil
   end
 end
-return answers
+return table.concat(answers)

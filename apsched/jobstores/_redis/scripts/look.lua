@@ -12,13 +12,14 @@ local claimed, claims = {}, {}
 local function claim(id, state, text, definition)
   local nominal = call('ZRANGE', PENDING .. id, 0, 0)[1]
   local name = nominal .. ':' .. id
-  local run = read_run(call('HGET', RUNS, name))
+  local old = call('HGET', RUNS, name)
+  local run = read_run(old)
   call('ZREM', PENDING .. id, nominal)
   if not run then return 0 end
   local epoch = string.format('%d', run.epoch + 1)
-  local row = write_head('R', epoch, now, run.started, run.finished, node, run.body)
+  local row = with_head(old, run, 'R', epoch, now, run.finished, node)
   put_run(name, nominal, run.code, 'R', row)
-  call('ZADD', RUNNING .. id, nominal, nominal)
+  call('HSET', RUNNING, id, with(call('HGET', RUNNING, id), nominal))
   claims[#claims + 1] = name
   for _, value in ipairs({ id, text, definition, nominal, row }) do claimed[#claimed + 1] = value end
   return 1
@@ -32,8 +33,8 @@ local function claim_pending(executor, free)
       call('ZREM', READY .. executor, id)
     else
       local definition = call('HGET', DEFINITIONS, id) or ''
-      text = revise(id, state.rest)
-      local running = call('ZCARD', RUNNING .. id)
+      text = revise(id, text)
+      local running = count_running(id)
       while free > 0 and (state.limit == 0 or running < state.limit) and call('EXISTS', PENDING .. id) == 1 do
         local count = claim(id, state, text, definition)
         free = free - count
@@ -45,18 +46,27 @@ local function claim_pending(executor, free)
   return free
 end
 
-local ids, held = {}, {}
+local ids, states, held = {}, {}, {}
+
+-- Whether a state is as it should be; if not, the job is due no more once this node has said why.
+local function is_sound(state, executor)
+  local _, last = string.find(state, '^%d+|L|%-?%d+|%-?%d*|%d+|%d*|')
+  return last and string.sub(state, last + 1) == executor
+end
 
 local function hold_due(executor, free)
+  local key = DUE .. executor
   local others = call('ZCARD', HELD)
-  local due = call('ZRANGEBYSCORE', DUE .. executor, '-inf', now, 'LIMIT', 0, free + others)
+  local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, free + others)
   local holds = others > 0 and read_all('ZMSCORE', HELD, due) or {}
+  local found = read_all('HMGET', STATES, due)
   for index, id in ipairs(due) do
     if free == 0 then break end
-    if call('HEXISTS', STATES, id) == 0 then
-      call('ZREM', DUE .. executor, id)  -- somebody has deleted it by hand
-    elseif not holds[index] then
+    local state = found[index]
+    if not state or not is_sound(state, executor) then call('ZREM', key, id) end
+    if state and not holds[index] then
       ids[#ids + 1] = id
+      states[#states + 1] = state
       held[#held + 1] = until_when
       held[#held + 1] = id
       free = free - 1
@@ -73,19 +83,21 @@ write_runs()
 in_parts('SADD', CLAIMS .. node, claims)
 in_parts('ZADD', HELD, held)
 
-local open = {}
-local is_pending = any_pending()
-local function add_open(place, key, id)
-  for _, nominal in ipairs(call('ZRANGE', key .. id, 0, -1)) do
-    local row = call('HGET', RUNS, nominal .. ':' .. id)
-    if row then
-      for _, value in ipairs({ tostring(place), nominal, row }) do open[#open + 1] = value end
-    end
+local open, names, places = {}, {}, {}
+local running, is_pending = read_all('HMGET', RUNNING, ids), any_pending()
+for index, id in ipairs(ids) do
+  local nominals = is_pending and call('ZRANGE', PENDING .. id, 0, -1) or {}
+  for nominal in string.gmatch(running[index] or '', '%S+') do nominals[#nominals + 1] = nominal end
+  for _, nominal in ipairs(nominals) do
+    names[#names + 1] = nominal .. ':' .. id
+    places[#places + 1] = { tostring(index - 1), nominal }
   end
 end
-for index, id in ipairs(ids) do
-  add_open(index - 1, RUNNING, id)
-  if is_pending then add_open(index - 1, PENDING, id) end
+for index, row in ipairs(read_all('HMGET', RUNS, names)) do
+  if row then
+    open[#open + 1] = places[index][1]
+    open[#open + 1] = places[index][2]
+    open[#open + 1] = row
+  end
 end
-local states, definitions = read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids)
-return { pack(claimed), pack(ids, states, definitions), pack(open) }
+return { pack(claimed), pack(ids, states, read_all('HMGET', DEFINITIONS, ids)), pack(open) }

@@ -24,7 +24,7 @@ local function prune(id)
   local state = get_state(id)
   local own = state and state.status == 'L' and tonumber(state.kept)
   local kept = own or default
-  local open = call('ZCARD', RUNNING .. id) + call('ZCARD', PENDING .. id)
+  local open = count_running(id) + call('ZCARD', PENDING .. id)
   local total = call('ZCARD', HISTORY_OF .. id)
   local excess = total - open - kept
   local forgotten, young, youngest = 0, 0, nil
