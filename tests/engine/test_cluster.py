@@ -17,7 +17,7 @@ from apsched.events import (
     EVENT_LEASE_LOST,
     EVENT_NODE_LOST,
 )
-from apsched.exceptions import RunFailedError, SchedulerNotRunningError
+from apsched.exceptions import RunFailedError
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
@@ -402,16 +402,6 @@ async def test_events_of_one_node_are_its_own(one: Member, two: Member, clock: V
     await clock.advance(10)
 
     assert notes == []
-
-
-async def test_a_connection_is_for_stores_that_have_transactions(one: Member) -> None:
-    with pytest.raises(TypeError, match="Line cannot add jobs by a connection of yours; leave connection= out"):
-        await one.scheduler.add_job(int, connection=object())
-
-
-async def test_a_connection_is_of_no_use_before_the_start(clock: VirtualClock) -> None:
-    with pytest.raises(SchedulerNotRunningError, match="before the start jobs are in no store"):
-        await AsyncScheduler(clock=clock).add_job(int, connection=object())
 
 
 @pytest.mark.parametrize("lease", [0, 0.9, -1, True, float("nan"), float("inf")])
