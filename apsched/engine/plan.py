@@ -120,8 +120,8 @@ def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
         reason = f"{died}, and its job is gone"
     elif job.on_crash == "abandon":
         reason = f"{died}, and on_crash is 'abandon'"
-    elif run.epoch >= CRASH_LIMIT:
-        reason = f"{died}, the last of {run.epoch}"
+    elif (deaths := (run.epoch + 1) // 2) >= CRASH_LIMIT:  # each claim and each death raise the epoch
+        reason = f"{died}, as {deaths - 1} others did before"
     else:
         return attrs.evolve(run, outcome=PENDING, epoch=run.epoch + 1, node=None, claimed_at=None, reason=died)
     return attrs.evolve(run, outcome=Outcome.ABANDONED, epoch=run.epoch + 1, finished_at=now, reason=reason)
