@@ -30,6 +30,7 @@ from apsched.jobstores._codec import to_micros
 from apsched.jobstores._mongodb.deciding import Collections, Decision, breathe, decide, gone
 from apsched.jobstores._mongodb.documents import (
     FINISHED,
+    MOST_PENDING,
     NEVER,
     REMOVED,
     RUNNING,
@@ -189,8 +190,8 @@ async def claimed(at: Collections, owner: str) -> list[Plan]:
     for document in await at.link.find(at.jobs, {"active.by": owner, "state": {"$ne": REMOVED}}):
         job = at.documents.job(document, resolve=True)
         at.see(job.id, job.keep_runs)
-        entries = [entry for entry in running(document) if entry["node"] == owner]
-        plans += [Plan(job=job, runs=(at.documents.run(job.id, entry),)) for entry in entries]
+        runs = [at.documents.sound(job.id, entry) for entry in running(document) if entry.get("node") == owner]
+        plans += [Plan(job=job, runs=(run,)) for run in runs if run is not None]
     return plans
 
 
@@ -273,7 +274,16 @@ def _plan_due(
     for draft in sorted(due, key=lambda draft: draft.document["due"]):
         if free[draft.job.executor] > 0:
             free[draft.job.executor] -= 1
-            draft.plan = plan(draft.job, draft.open_runs, now, owner)
+            draft.plan = _bounded(plan(draft.job, draft.open_runs, now, owner), len(draft.document["pending"]))
+
+
+def _bounded(plan: Plan, waiting_already: int) -> Plan:
+    """Return *plan*, or what becomes of the job if more of its runs would wait than fit in its document."""
+    added = sum(run.outcome is Outcome.PENDING for run in plan.runs)
+    if not added or waiting_already + added <= MOST_PENDING:
+        return plan
+    reason = f"{waiting_already} of its runs wait, and at most {MOST_PENDING} can; let more of them run at a time"
+    return Plan(job=plan.job, quarantine=reason)
 
 
 def _fields(plan: Plan) -> Document:

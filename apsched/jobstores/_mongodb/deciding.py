@@ -11,7 +11,7 @@ table. That takes the server a third of the time of as many updates of one.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -21,7 +21,6 @@ from bson import Int64, ObjectId
 from apsched._mongodb_clients import Document, MongoLink
 from apsched.jobstores._mongodb.documents import NEVER, PRESENT, RUNNING, Documents, new_token
 
-LARGEST_STATEMENT = 6 * 1024 * 1024  # bytes of users' values in one update; the server takes 16 MiB
 PATIENT_UNTIL = 3  # lost races after which a while is waited
 
 
@@ -68,11 +67,13 @@ class Decision:
         document: As it was read.
         fields: What is set.
         entries: What is added to `active`.
+        leaving: Nominal times of what is taken out of it.
     """
 
     document: Document
     fields: Document
     entries: Sequence[Document] = ()
+    leaving: Sequence[int] = ()
 
 
 async def decide(at: Collections, decisions: Sequence[Decision], token: ObjectId) -> int:
@@ -82,10 +83,13 @@ async def decide(at: Collections, decisions: Sequence[Decision], token: ObjectId
             "rev": each.document.get("rev"),
             "fields": {**each.fields, "rev": token},
             "entries": list(each.entries),
+            "leaving": list(each.leaving),
         }
         for each in decisions
     }
-    active = _if_list({"$concatArrays": ["$active", "$$it.entries"]})
+    stays = {"$not": {"$in": ["$$run.nominal_time", "$$it.leaving"]}}
+    kept = {"$filter": {"input": "$active", "as": "run", "cond": stays}}
+    active = _if_list({"$concatArrays": [kept, "$$it.entries"]})
     decided = {"$mergeObjects": ["$$ROOT", "$$it.fields", {"active": active}]}
     holds = {"$eq": [{"$ifNull": ["$rev", None]}, "$$it.rev"]}
     return await _change_each(at, table, {"$cond": [holds, decided, "$$ROOT"]})
@@ -106,10 +110,7 @@ async def end_runs(at: Collections, ended: Mapping[str, Sequence[Document]]) -> 
     end = {"$first": {"$filter": {"input": "$$it", "as": "end", "cond": {"$and": is_it}}}}
     new = {"$cond": [{"$eq": ["$$run.outcome", RUNNING]}, {"$ifNull": [end, "$$run"]}, "$$run"]}
     active = _if_list({"$map": {"input": "$active", "as": "run", "in": new}})
-    changed = 0
-    for part in _parts(ended):
-        changed += await _change_each(at, part, {"$mergeObjects": ["$$ROOT", {"active": active}]})
-    return changed
+    return await _change_each(at, ended, {"$mergeObjects": ["$$ROOT", {"active": active}]})
 
 
 async def _change_each(at: Collections, table: Mapping[str, Any], new: Document) -> int:
@@ -124,21 +125,6 @@ async def _change_each(at: Collections, table: Mapping[str, Any], new: Document)
 def _if_list(new: Document) -> Document:
     """Return what gives *new*, and where somebody has damaged `active`, that as it is."""
     return {"$cond": [{"$isArray": "$active"}, new, "$active"]}
-
-
-def _parts(ended: Mapping[str, Sequence[Document]]) -> Iterator[Mapping[str, Sequence[Document]]]:
-    """Part a table so that each part fits into one statement."""
-    part: dict[str, Sequence[Document]] = {}
-    size = 0
-    for job_id, entries in ended.items():
-        weight = sum(len(entry.get("retval") or b"") + len(entry.get("error") or "") for entry in entries)
-        if part and size + weight > LARGEST_STATEMENT:
-            yield part
-            part, size = {}, 0
-        part[job_id] = entries
-        size += weight
-    if part:
-        yield part
 
 
 async def swap(at: Collections, job_id: str, change: Callable[[Document], Document | None]) -> Document | None:

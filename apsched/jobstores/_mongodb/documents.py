@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -44,6 +44,7 @@ RUNNING = Outcome.RUNNING.value
 PENDING = Outcome.PENDING.value
 
 LONGEST_DEFINITION = 8 * 1024 * 1024  # bytes; a document has at most 16 MiB, and runs are to fit in too
+MOST_PENDING = 10_000  # runs of one job that wait
 LONGEST_TEXT = 100_000  # characters of an error or a reason; what is longer is cut
 
 
@@ -143,6 +144,22 @@ class Documents:
             entry["retval"] = _binary(self._codec.encode_result(run.retval))
         return entry
 
+    @staticmethod
+    def check_room(job_id: str, pending: Sequence[Document]) -> None:
+        """
+        Refuse to let more runs wait than fit into a document.
+
+        Raises:
+            TransientJobError: They do not fit.
+        """
+        size = sum(len(entry.get("arguments") or b"") for entry in pending)
+        if len(pending) > MOST_PENDING or size > LONGEST_DEFINITION // 2:
+            raise TransientJobError(
+                job_id,
+                f"at most {MOST_PENDING} of its runs can wait, and their arguments take at most "
+                f"{LONGEST_DEFINITION // 2} bytes, got {len(pending)} and {size}; wait until some have run",
+            )
+
     def kept(self, run: Run, entry: Document) -> Run:
         """Return *run* with the nominal time of its entry."""
         if to_micros(run.nominal_time) == entry["nominal_time"]:
@@ -177,6 +194,14 @@ class Documents:
             args=args,
             kwargs=kwargs,
         )
+
+    def sound(self, job_id: str, entry: Document) -> Run | None:
+        """Return the run of an entry; None, and a warning, if somebody has damaged it."""
+        try:
+            return self.run(job_id, entry)
+        except (KeyError, TypeError, ValueError) as exc:
+            logger.warning("a run of job %r cannot be read and is left alone: %r", job_id, exc)
+            return None
 
     def listed(self, key: Document, entry: Document) -> Run | None:
         """Return the run of an entry for people to see; None if somebody has damaged it."""
@@ -226,7 +251,7 @@ def by_nominal_time(entries: Iterable[Document]) -> list[Document]:
 
 def running(document: Document) -> list[Document]:
     """Return the entries that are under way."""
-    return [entry for entry in document["active"] if entry["outcome"] == RUNNING]
+    return [entry for entry in document["active"] if entry.get("outcome") == RUNNING]
 
 
 def closed(document: Document) -> list[Document]:

@@ -11,41 +11,63 @@ Rule 2: a run that ended and is recorded with that epoch, node and outcome is st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
 from apsched._mongodb_clients import Document
 from apsched.jobstores._codec import to_micros
-from apsched.jobstores._mongodb.deciding import Collections, end_runs, swap
+from apsched.jobstores._mongodb.deciding import Collections, Decision, decide, end_runs, swap
 from apsched.jobstores._mongodb.documents import (
     REMOVED,
     RUNNING,
     by_nominal_time,
     new_token,
     run_key,
+    running,
     waiting,
 )
 from apsched.jobstores._mongodb.settling import settle_documents, settle_token
 from apsched.run import Outcome, Run
 
+LARGEST_PART = 4 * 1024 * 1024  # bytes of what users' runs returned or raised
+
 
 async def finish(at: Collections, runs: Sequence[Run], now: datetime) -> list[Run]:
     """Do what the port says of `finish`; *now* is when what cannot be handed back is cancelled."""
-    ended = [run for run in runs if run.outcome.is_final]
-    stored = {id(run) for run in await _end(at, ended)} if ended else set[int]()
-    for run in runs:
-        if run.outcome is Outcome.PENDING and await _hand_back(at, run, now):
-            stored.add(id(run))
+    stored: set[int] = set()
+    token = new_token()
+    ended = [(run, at.documents.entry(run, by=run.node, token=token)) for run in runs if run.outcome.is_final]
+    for part in _parts(ended):
+        stored.update(id(run) for run in await _end(at, part))
+    handed_back = [run for run in runs if run.outcome is Outcome.PENDING]
+    if handed_back:
+        stored.update(id(run) for run in await _hand_back(at, handed_back, now))
     return [run for run in runs if id(run) in stored]
 
 
-async def _end(at: Collections, runs: Sequence[Run]) -> Sequence[Run]:
-    token = new_token()
+def _parts(ended: Sequence[tuple[Run, Document]]) -> Iterator[Sequence[tuple[Run, Document]]]:
+    """Part runs and their entries so that each part fits into one statement, and into one document."""
+    part: list[tuple[Run, Document]] = []
+    size = 0
+    for run, entry in ended:
+        weight = len(entry.get("retval") or b"") + 4 * (len(entry.get("error") or "") + len(entry.get("reason") or ""))
+        if part and size + weight > LARGEST_PART:
+            yield part
+            part, size = [], 0
+        part.append((run, entry))
+        size += weight
+    if part:
+        yield part
+
+
+async def _end(at: Collections, ended: Sequence[tuple[Run, Document]]) -> Sequence[Run]:
+    token = ended[0][1]["token"]
+    runs = [run for run, _ in ended]
     entries: dict[str, list[Document]] = {}
-    for run in runs:
-        entries.setdefault(run.job_id, []).append(at.documents.entry(run, by=run.node, token=token))
+    for run, entry in ended:
+        entries.setdefault(run.job_id, []).append(entry)
     changed = await end_runs(at, entries)
     if changed == len(runs):
         await settle_token(at, entries, token)
@@ -104,8 +126,30 @@ async def _cancel_pending(at: Collections, run: Run, documents: dict[str, Docume
     return True
 
 
-async def _hand_back(at: Collections, run: Run, now: datetime) -> bool:
-    """Let a claimed run wait again; cancel it if its job was removed. True too if it waits again already."""
+async def _hand_back(at: Collections, runs: Sequence[Run], now: datetime) -> Sequence[Run]:
+    """Let claimed runs wait again; those of jobs that were removed are cancelled."""
+    wanted: dict[str, dict[tuple[int, int, str | None], Run]] = {}
+    for run in runs:
+        wanted.setdefault(run.job_id, {})[to_micros(run.nominal_time), run.epoch, run.node] = run
+    decisions = []
+    found = 0
+    for document in await at.link.find(at.jobs, {"_id": {"$in": list(wanted)}}):
+        claims = wanted[document["_id"]]
+        claimed = [claims[_claim(each)] for each in running(document) if _claim(each) in claims]
+        found += len(claimed)
+        fields = returned(at, document, (), claimed, now)
+        closed = fields.pop("active")
+        decisions.append(Decision(document, fields, closed, [to_micros(run.nominal_time) for run in claimed]))
+    if found == len(runs) and await decide(at, decisions, new_token()) == len(decisions):
+        removed = [each for each in decisions if each.entries]
+        if removed:
+            await settle_documents(at, [{**each.document, "active": list(each.entries)} for each in removed])
+        return runs
+    return [run for run in runs if await _hand_back_one(at, run, now)]
+
+
+async def _hand_back_one(at: Collections, run: Run, now: datetime) -> bool:
+    """Hand one run back; True too if it waits again already."""
     claim = (to_micros(run.nominal_time), run.epoch, run.node)
     waits_again = False
 
@@ -124,7 +168,7 @@ async def _hand_back(at: Collections, run: Run, now: datetime) -> bool:
 
 
 def _claim(entry: Document) -> tuple[int, int, str | None]:
-    return entry["nominal_time"], entry["epoch"], entry["node"]
+    return entry.get("nominal_time", 0), entry.get("epoch", -1), entry.get("node")
 
 
 def returned(

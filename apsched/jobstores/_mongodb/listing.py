@@ -183,7 +183,7 @@ async def select(at: Collections, where: JobFilter, limit: int | None, after: st
     if where.tags:
         conditions["tags"] = {"$all": [tag_key(*tag) for tag in where.tags.items()]}
     if where.is_quarantined is not None:
-        conditions["quarantine"] = {"$ne": None} if where.is_quarantined else None
+        conditions["quarantine"] = {"$gt": ""} if where.is_quarantined else None
     if limit == 0:
         return []
     found = await at.link.find(
@@ -201,6 +201,7 @@ async def add_run(at: Collections, run: Run) -> Run:
         entry = at.documents.entry(run)
         entry["nominal_time"] = await _free_time(at, document, entry["nominal_time"])
         pending = by_nominal_time([*document["pending"], entry])
+        at.documents.check_room(run.job_id, pending)
         fields = {"pending": pending, "waiting": waiting(pending)}
         if await swap_once(at, document, fields):
             return at.documents.kept(run, entry)

@@ -36,6 +36,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("next_run_time", 1), ("_id", 1)], {}),
         ([("active.by", 1)], {"partialFilterExpression": {"active.by": {"$exists": True}}}),
         ([("executor", 1), ("waiting", 1)], {"partialFilterExpression": {"waiting": {"$lt": NEVER}}}),
+        ([("waiting", 1)], {"partialFilterExpression": {"waiting": {"$lt": NEVER}}}),
         ([("quarantine", 1)], {"partialFilterExpression": {"quarantine": {"$gt": ""}}}),
         ([("tags", 1)], {"partialFilterExpression": {"tags": {"$gt": ""}}}),
     ],
