@@ -110,6 +110,8 @@ class RedisClients:
             return "is a replica, which takes no changes; name its primary"
         if isinstance(exc, (TimeoutError, errors.TimeoutError)):
             return f"did not answer within {self._timeout:g} s; see whether it is overloaded, or pass a longer timeout="
+        if isinstance(exc, errors.OutOfMemoryError) or "maxmemory" in str(exc):
+            return "has no memory left and takes nothing more; raise its maxmemory, or keep fewer runs"
         if isinstance(exc, errors.BusyLoadingError):
             return "is starting and still reads its data; wait for it"
         if isinstance(exc, CONNECTION_FAILURES):

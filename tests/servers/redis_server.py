@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
@@ -47,13 +47,14 @@ class Redis(Server):
 
 
 @contextmanager
-def start_redis(*, is_durable: bool = False) -> Generator[Redis]:
+def start_redis(*, is_durable: bool = False, settings: Sequence[str] = ()) -> Generator[Redis]:
     """
     Run a Redis server of one's own, which keeps an append-only file; takes a few hundredths of a second.
 
     Args:
         is_durable: Write to the disk once a second, as in production. Without it, an end of the server loses nothing,
             only an end of the machine does.
+        settings: Further words of its command line.
 
     Raises:
         MissingServerError: It is not on this machine.
@@ -71,9 +72,9 @@ def start_redis(*, is_durable: bool = False) -> Generator[Redis]:
             "--appendonly": "yes",
             "--maxmemory-policy": "noeviction",
         }
-        settings = [word for option in options.items() for word in option]
+        words = [word for option in options.items() for word in option]
         process = Process(
-            ["redis-server", *settings, *(() if is_durable else UNSAFE)],
+            ["redis-server", *words, *(() if is_durable else UNSAFE), *settings],
             folder,
             partial(_is_ready, port),
             program=program,

@@ -173,8 +173,9 @@ def write_run(codec: JobCodec, run: Run) -> tuple[str, bytes]:
 
 def read_run(codec: JobCodec, job_id: str, nominal: bytes, row: bytes) -> Run | None:
     """Return the run of that row; if it is damaged, what of it can be read, with the reason; None if nothing can."""
+    head, _, rest = row.partition(b"\n")
+    body, _, values = rest.partition(b"\n")
     try:
-        head, body, values = row.split(b"\n", 2)
         run = _read_head(job_id, nominal, head)
     except (ValueError, KeyError, OverflowError):
         return None

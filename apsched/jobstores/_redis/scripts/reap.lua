@@ -21,6 +21,9 @@ for _, node in ipairs(call('SMEMBERS', NODES)) do
         end
       else
         call('SREM', CLAIMS .. node, name)
+        if not run then write_running({ [id] = without(call('HGET', RUNNING, id), nominal) }) end
+        local state = get_state(id)
+        if state then line_up(id, state) end
       end
     end
     if call('EXISTS', CLAIMS .. node) == 0 then

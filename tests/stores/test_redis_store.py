@@ -1,0 +1,630 @@
+"""What is special to the Redis store: its server, its keys, and data that was damaged by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+import redis
+from anyio import to_thread
+from anyio.from_thread import start_blocking_portal
+from redis.asyncio import Redis, RedisCluster
+
+from apsched.exceptions import JobLookupError, JobStoreUnavailableError, JobStoreVersionError, LeaseLostError
+from apsched.job import Job
+from apsched.jobstores.base import JobFilter, RunFilter
+from apsched.jobstores.redis import HOLD, RedisJobStore
+from apsched.run import Outcome, Plan
+from apsched.testing.contract._values import (
+    FAR,
+    LEASE,
+    T0,
+    TICK,
+    claim,
+    claim_last,
+    ended,
+    get_job,
+    history,
+    ids_of,
+    make_job,
+    make_run,
+    outcomes_of,
+    setting,
+    take,
+    take_one,
+)
+from tests.servers import Proxy, start_redis
+from tests.servers._process import free_port
+
+TAG = "{apsched.jobs}"
+RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
+
+
+@pytest.fixture
+def raw(redis_database: str) -> Iterator[redis.Redis]:
+    """A client that looks past the store."""
+    with redis.Redis.from_url(redis_database) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(redis_database: str) -> AsyncIterator[RedisJobStore]:
+    async with RedisJobStore(url=redis_database) as store:
+        for node in "ab":
+            await store.join(node, LEASE, T0)
+        yield store
+
+
+def keys_of(raw: redis.Redis) -> list[str]:
+    found: Any = raw.keys()
+    return [key.decode() for key in found]
+
+
+def row_of(raw: redis.Redis, name: str) -> bytes:
+    row: Any = raw.hget(f"{TAG}:runs", name)
+    assert row is not None
+    return bytes(row)
+
+
+def elsewhere(work: Callable[[], Awaitable[None]]) -> None:
+    """Do *work* in another thread, and wait for it without letting anything else go on here."""
+    with start_blocking_portal("asyncio") as portal:
+        portal.call(work)
+
+
+# arguments
+
+
+def test_the_arguments_of_apscheduler_3_are_taken() -> None:
+    RedisJobStore(2, "trips.jobs", "trips.running", host="localhost", port=6379, password="secret")  # noqa: S106
+    RedisJobStore(jobs_key="trips.jobs", run_times_key="trips.running", pickle_protocol=5, serializer="pickle")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"jobs_key": ""}, "jobs_key must be a text of at least 1 character without braces, got ''"),
+        ({"jobs_key": "{a}b"}, "jobs_key must be a text of at least 1 character without braces, got '{a}b'"),
+        ({"keep_runs": -1}, "keep_runs must be a whole number from 0 on, got -1"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0, got 0"),
+        ({"pickle_protocol": 5}, "pickle_protocol must be None unless serializer is 'pickle', got 5"),
+        ({"decode_responses": True}, "decode_responses must not be True"),
+        ({"url": "redis://h/0?decode_responses=True"}, "decode_responses must not be True"),
+        ({"url": "redis://h/0", "client": Redis()}, "client stands for the whole connection, got url too"),
+        ({"host": "h", "client": Redis()}, "client stands for the whole connection, got host too"),
+        (
+            {"client": RedisCluster(host="h")},
+            "client must be a function that makes a client where it is one of a clust",
+        ),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=r"^" + message.replace("{", r"\{").replace("(", r"\(")):
+        RedisJobStore(**arguments)
+
+
+def test_a_client_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"client must be a redis\.asyncio\.Redis or a function that makes one"):
+        RedisJobStore(client=42)  # type: ignore[arg-type]  # what is tested
+
+
+def test_constructing_connects_to_nothing() -> None:
+    RedisJobStore(url="redis://nowhere.invalid:1/0")
+
+
+def test_a_missing_package_is_named() -> None:
+    code = (
+        "import sys; sys.modules['redis'] = None\n"
+        "from apsched import _plugins; from apsched.exceptions import MissingExtraError\n"
+        "for kind in ('jobstore', 'notifier'):\n"
+        "    try: _plugins.find(kind, 'redis')\n"
+        "    except MissingExtraError as exc: print(exc)\n"
+    )
+
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.count("pip install 'apsched[redis]'") == 2
+
+
+# the server
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    store = RedisJobStore(url="redis://user:secret@127.0.0.1:1/3")
+
+    with pytest.raises(JobStoreUnavailableError) as caught:
+        await store.__aenter__()
+
+    assert str(caught.value).startswith("Redis at redis://user:***@127.0.0.1:1/3 cannot be reached (")
+    assert "secret" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, redis.ConnectionError)
+
+
+async def test_a_store_that_is_not_entered_says_so() -> None:
+    with pytest.raises(JobStoreUnavailableError, match="is not open; enter it"):
+        await RedisJobStore().get("job")
+
+
+async def test_wrong_credentials_are_told() -> None:
+    with start_redis() as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("requirepass", "right")
+        for login in ("", ":wrong@"):
+            with pytest.raises(JobStoreUnavailableError, match=r"refuses the credentials .*; check user and password"):
+                async with RedisJobStore(url=f"redis://{login}127.0.0.1:{server.port}/0"):
+                    pass
+        async with RedisJobStore(host="127.0.0.1", port=server.port, password="right") as store:  # noqa: S106
+            assert await store.get("job") is None
+
+
+async def test_a_server_that_may_lose_data_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    settings = ["--maxmemory-policy", "allkeys-lru", "--appendonly", "no"]
+    with start_redis(settings=settings) as server, caplog.at_level(logging.WARNING, "apsched.jobstores"):
+        with redis.Redis.from_url(server.url) as client:
+            client.hset("apsched.jobs", "old", b"a job of APScheduler 3")
+        async with RedisJobStore(url=server.url):
+            pass
+
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == 3
+    for text, part in zip(texts, ["maxmemory-policy allkeys-lru", "set appendonly yes", "APScheduler 3"], strict=True):
+        assert part in text
+        assert "\n" not in text
+
+
+async def test_a_server_that_keeps_its_data_is_not_warned_of(
+    store: RedisJobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert caplog.records == []
+
+
+async def test_a_replica_is_refused() -> None:
+    with start_redis() as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.replicaof("127.0.0.1", "1")
+        with pytest.raises(JobStoreUnavailableError, match="is a replica, which takes no changes; name its primary"):
+            async with RedisJobStore(url=server.url):
+                pass
+
+
+async def test_a_server_without_memory_refuses_and_loses_nothing() -> None:
+    with start_redis() as server, redis.Redis.from_url(server.url) as client:
+        async with RedisJobStore(url=server.url) as store:
+            await store.add([make_job()])
+            client.config_set("maxmemory", 1)
+
+            with pytest.raises(JobStoreUnavailableError, match="has no memory left and takes nothing more; raise"):
+                await store.add([make_job("other")])
+
+            assert await store.get("job") is not None
+
+
+async def test_a_server_that_was_restarted_is_used_again() -> None:
+    with start_redis() as server:
+        async with RedisJobStore(url=server.url) as store:
+            await store.join("a", LEASE, T0)
+            await store.add([make_job("x"), make_job("y")])
+            run = await take_one(store)
+
+            await to_thread.run_sync(server.kill)
+            with pytest.raises(JobStoreUnavailableError, match="cannot be reached"):
+                await store.add([make_job("z")])
+            await to_thread.run_sync(server.restart)
+
+            await store.add([make_job("z")])
+            assert [plan.runs[0].id for plan in await store.claimed("a")] == [run.id]
+            assert len(await store.finish([ended(run)])) == 1
+            assert [plan.job.id for plan in await take(store)] == ["y", "z"]
+
+
+async def test_scripts_that_the_server_has_forgotten_are_sent_again(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job()])
+    raw.script_flush()
+
+    assert await get_job(store, "job") == make_job()
+
+
+async def test_a_server_that_does_not_answer_is_given_up_and_used_again(redis_server: Any) -> None:
+    with redis_server.database() as url, Proxy(redis_server.port, redis_server.host) as proxy:
+        through = url.replace(f":{redis_server.port}", f":{proxy.port}")
+        async with RedisJobStore(url=through, timeout=0.2) as store:
+            await store.join("a", LEASE, T0)
+            await store.add([make_job()])
+
+            proxy.freeze()
+            with anyio.fail_after(10), pytest.raises(JobStoreUnavailableError, match=r"did not answer within 0\.2 s"):
+                await take(store)
+            proxy.cut()
+            with pytest.raises(JobStoreUnavailableError, match="cannot be reached"):
+                await store.next_run_time([])
+            proxy.heal()
+
+            assert [run.job_id for run in [await take_one(store, T0 + HOLD)]] == ["job"]
+
+
+async def test_a_client_is_copied_and_left_alone(redis_database: str) -> None:
+    client = Redis.from_url(redis_database, decode_responses=False)
+
+    async with RedisJobStore(client=client) as store:
+        await store.add([make_job()])
+        assert ids_of(await store.select(JobFilter())) == ["job"]
+
+    assert client.connection_pool._available_connections == []
+
+
+async def test_a_function_may_make_the_clients(redis_database: str) -> None:
+    made: list[Redis] = []
+
+    def make() -> Redis:
+        made.append(Redis.from_url(redis_database))
+        return made[-1]
+
+    async with RedisJobStore(client=make) as store:
+        await store.add([make_job()])
+
+    assert len(made) == 1
+    assert made[0].connection_pool._in_use_connections == set()
+
+
+async def test_a_cluster_will_do() -> None:
+    with start_redis(settings=["--cluster-enabled", "yes", "--cluster-port", str(free_port())]) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            with anyio.fail_after(30):
+                while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":  # noqa: ASYNC110  # it tells nobody
+                    await anyio.sleep(0.01)
+        async with RedisJobStore(client=lambda: RedisCluster(host="127.0.0.1", port=server.port)) as store:
+            await store.join("a", LEASE, T0)
+            await store.add([make_job(str(number)) for number in range(20)])
+            runs = [plan.runs[0] for plan in await take(store)]
+
+            assert len(await store.finish([ended(run) for run in runs])) == 20
+            assert len(await store.runs(RunFilter(), 99)) == 20
+            assert await store.prune(FAR, 9) == 0
+
+
+def test_a_store_can_be_used_in_one_event_loop_after_another(redis_database: str) -> None:
+    store = RedisJobStore(url=redis_database)
+
+    async def use() -> int:
+        async with store:
+            await store.add([make_job()], lambda old, new: new)
+            return len(await store.select(JobFilter()))
+
+    assert [asyncio.run(use()) for _ in range(2)] == [1, 1]
+
+
+async def test_all_keys_have_the_hash_tag(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("a"), make_job("b", due=FAR, tags={"a": "b"}, keep_runs=0)])
+    await store.add_run(make_run("b"))
+    await take(store)
+
+    assert all(key.startswith(f"{TAG}:") for key in keys_of(raw))
+
+
+async def test_stores_of_different_keys_do_not_meet(redis_database: str) -> None:
+    async with RedisJobStore(url=redis_database) as one, RedisJobStore(url=redis_database, jobs_key="other") as other:
+        await one.add([make_job()])
+
+        assert await other.get("job") is None
+        await other.clear()
+        assert await one.get("job") is not None
+
+
+# holding
+
+
+async def test_jobs_that_a_node_is_planning_for_are_not_given_to_others_and_are_due_all_the_same(
+    store: RedisJobStore, redis_database: str
+) -> None:
+    await store.add([make_job("x"), make_job("y", due=T0 + TICK)])
+    seen: list[Any] = []
+
+    async def look() -> None:
+        async with RedisJobStore(url=redis_database) as other:
+            seen.append(await other.next_run_time([]))
+            seen.append(ids_of([plan.job for plan in await take(other, T0, owner="b")]))
+            seen.append(ids_of([plan.job for plan in await take(other, T0 + TICK, owner="b")]))
+
+    def plan(*args: Any) -> Plan:
+        elsewhere(look)
+        return claim(*args)
+
+    assert [plan.job.id for plan in await take(store, plan=plan)] == ["x"]
+    assert seen == [T0, [], ["y"]]
+
+
+async def test_jobs_that_a_dead_node_was_planning_for_are_free_after_a_while(
+    store: RedisJobStore, raw: redis.Redis
+) -> None:
+    await store.add([make_job()])
+    raw.zadd(f"{TAG}:held", {"job": (T0 + HOLD).timestamp() * 1_000_000})
+
+    assert await take(store, T0 + HOLD - TICK) == []
+    assert len(await take(store, T0 + HOLD)) == 1
+
+
+async def test_a_node_that_died_while_it_planned_stores_nothing(store: RedisJobStore, redis_database: str) -> None:
+    await store.add([make_job()])
+
+    async def reap() -> None:
+        async with RedisJobStore(url=redis_database) as other:
+            await other.reap({"a": 0}, lambda job, run: run)
+
+    def plan(*args: Any) -> Plan:
+        elsewhere(reap)
+        return claim(*args)
+
+    with pytest.raises(LeaseLostError):
+        await take(store, plan=plan)
+
+    assert await history(store) == []
+    assert len(await take(store, owner="b")) == 1
+
+
+async def test_a_job_that_was_changed_while_it_was_planned_for_is_planned_for_again(
+    store: RedisJobStore, redis_database: str
+) -> None:
+    await store.add([make_job("x"), make_job("y")])
+    names: list[str] = []
+
+    async def change() -> None:
+        async with RedisJobStore(url=redis_database) as other:
+            await other.update("x", setting(name="changed"))
+
+    def plan(job: Job, *args: Any) -> Plan:
+        if not names:
+            elsewhere(change)
+        names.append(job.name)
+        return claim(job, *args)
+
+    assert sorted(plan.job.name for plan in await take(store, plan=plan)) == ["changed", "noop"]
+    assert names == ["noop", "noop", "changed"]
+    assert len(await history(store)) == 2
+
+
+class Repeating(Redis):
+    """A client that sends again what was answered, as one does to which no answer came."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # so it is in the client
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # (the same)
+
+
+async def test_a_commit_that_is_sent_twice_is_stored_once_and_answered_alike(
+    store: RedisJobStore, redis_database: str
+) -> None:
+    await store.add([make_job("x"), make_job("y")])
+    held = set[str]()
+
+    async with RedisJobStore(client=lambda: Repeating.from_url(redis_database)) as other:
+        for _ in range(2):  # the first look holds the jobs, its repetition sees none, and then nobody has them
+            held |= {plan.job.id for plan in await take(other, T0 + len(held) * TICK + HOLD)}
+
+    assert len({run.id for run in await history(store)}) == len(await history(store)) == len(held)
+
+
+# data of others, damaged data
+
+
+async def test_keys_of_another_format_are_refused(redis_database: str, raw: redis.Redis) -> None:
+    raw.set(f"{TAG}:format", "2")
+
+    with pytest.raises(JobStoreVersionError, match="are of format '2', and this release of apsched knows '1'"):
+        async with RedisJobStore(url=redis_database):
+            pass
+
+
+async def test_keys_of_another_kind_are_told(store: RedisJobStore, raw: redis.Redis) -> None:
+    raw.set(f"{TAG}:states", "something else")
+
+    with pytest.raises(JobStoreVersionError, match="are not those of this release of apsched"):
+        await store.get("job")
+
+
+def damage_definition(raw: redis.Redis) -> None:
+    raw.hset(f"{TAG}:definitions", "bad", b"1:json:{\xff")
+
+
+def lose_definition(raw: redis.Redis) -> None:
+    raw.hdel(f"{TAG}:definitions", "bad")
+
+
+def damage_state(raw: redis.Redis) -> None:
+    raw.hset(f"{TAG}:states", "bad", b"\xff|?")
+
+
+def damage_times(raw: redis.Redis) -> None:
+    raw.hset(f"{TAG}:states", "bad", "7|L|soon|99999999999999999999999|1||default")
+
+
+@pytest.mark.parametrize("damage", [damage_definition, lose_definition, damage_state, damage_times])
+async def test_a_damaged_job_is_quarantined_and_the_others_go_on(
+    store: RedisJobStore, raw: redis.Redis, damage: Callable[[redis.Redis], None]
+) -> None:
+    await store.add([make_job("bad"), make_job("good")])
+    damage(raw)
+    before = raw.hget(f"{TAG}:definitions", "bad")
+
+    assert ids_of(await store.select(JobFilter(is_quarantined=True))) == ["bad"]
+    plans = {plan.job.id: plan for plan in await take(store)}
+
+    assert plans["bad"].quarantine
+    assert plans["bad"].runs == ()
+    assert outcomes_of(plans["good"].runs) == [RUNNING]
+    assert await take(store) == []
+    assert await store.next_run_time([]) == T0 + timedelta(seconds=10)
+    assert raw.hget(f"{TAG}:definitions", "bad") == before
+    assert (await get_job(store, "bad")).quarantine
+    await store.add([make_job("bad", due=FAR)], second)
+    assert (await get_job(store, "bad")).quarantine is None
+    await store.remove("bad")
+    assert await store.get("bad") is None
+
+
+def second(old: Job, new: Job) -> Job:
+    return new
+
+
+async def test_a_job_that_cannot_be_read_is_replaced_without_a_merge(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("bad")])
+    damage_definition(raw)
+
+    def merge(old: Job, new: Job) -> Job:
+        raise AssertionError("what cannot be read cannot be merged")
+
+    await store.add([make_job("bad", name="new")], merge)
+
+    assert (await get_job(store, "bad")).name == "new"
+
+
+async def test_a_damaged_job_can_be_removed(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("bad"), make_job("good")])
+    damage_state(raw)
+
+    await store.remove("bad")
+
+    assert [plan.job.id for plan in await take(store)] == ["good"]
+
+
+async def test_a_job_whose_state_was_deleted_is_gone_and_harms_nothing(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("bad"), make_job("good")])
+    raw.hdel(f"{TAG}:states", "bad")
+
+    assert [plan.job.id for plan in await take(store)] == ["good"]
+    assert await store.get("bad") is None
+    with pytest.raises(JobLookupError):
+        await store.remove("bad")
+    await store.add([make_job("bad")])
+    assert [plan.job.id for plan in await take(store)] == ["bad"]
+
+
+async def test_a_pending_run_of_a_job_that_cannot_run_here_waits(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("bad", due=FAR), make_job("good", due=FAR)])
+    for job_id in ("bad", "good"):
+        await store.add_run(make_run(job_id))
+    damage_definition(raw)
+
+    plans = {plan.job.id: plan for plan in await take(store)}
+
+    assert plans["bad"].quarantine
+    assert outcomes_of(plans["good"].runs) == [RUNNING]
+    assert outcomes_of(await history(store, job_id="bad")) == [PENDING]
+    assert await take(store) == []
+    await store.update("good", setting(name="changed"))
+    raw.hset(f"{TAG}:definitions", "bad", raw.hget(f"{TAG}:definitions", "good") or b"")
+    await store.join("c", LEASE, T0)
+    assert [run.job_id for run in [await take_one(store, owner="c")]] == ["bad"]
+
+
+async def test_damaged_runs_harm_nothing(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("job", max_instances=9, keep_runs=0)])
+    runs = [await take_one(store, T0 + timedelta(seconds=10 * number)) for number in range(3)]
+    names = [f"{round(run.nominal_time.timestamp() * 1_000_000)}:job" for run in runs]
+    row = row_of(raw, names[0])
+    raw.hset(f"{TAG}:runs", names[0], b"\xff\xff")
+    raw.hset(f"{TAG}:runs", names[1], row.partition(b"\n")[0] + b"\n[")
+
+    last, second_last = await history(store)
+
+    assert last.reason is None
+    assert (second_last.reason or "").startswith("its record in the store is damaged")
+    assert {plan.runs[0].nominal_time for plan in await store.claimed("a")} == {run.nominal_time for run in runs[1:]}
+    assert len(await store.finish([ended(run) for run in runs])) == 2
+    await store.prune(FAR, 99)
+    assert raw.hexists(f"{TAG}:runs", names[0])
+
+
+async def test_a_run_that_cannot_be_read_is_under_way_until_its_node_is_gone(
+    store: RedisJobStore, raw: redis.Redis
+) -> None:
+    await store.add([make_job(due=FAR)])
+    await store.add_run(make_run())
+    await store.add_run(make_run())
+    run = await take_one(store)
+    raw.hset(f"{TAG}:runs", f"{round(run.nominal_time.timestamp() * 1_000_000)}:job", b"\xff\xff")
+
+    assert await take(store) == []
+    await store.leave("a")
+    assert await store.reap({}, lambda job, run: run) == []
+
+    assert (await take_one(store, owner="b")).nominal_time == T0 + TICK
+
+
+async def test_a_pending_run_whose_arguments_were_damaged_is_not_started(
+    store: RedisJobStore, raw: redis.Redis
+) -> None:
+    await store.add([make_job(due=FAR)])
+    run = await store.add_run(make_run(args=(1,)))
+    name = f"{round(run.nominal_time.timestamp() * 1_000_000)}:job"
+    raw.hset(f"{TAG}:runs", name, row_of(raw, name)[:-1])
+
+    assert await take(store) == []
+
+    (kept,) = await history(store)
+    assert kept.outcome is Outcome.CANCELLED
+    assert (kept.reason or "").startswith("its record in the store is damaged")
+
+
+# many
+
+
+async def test_four_nodes_drain_a_thousand_jobs_and_none_runs_twice(store: RedisJobStore, redis_database: str) -> None:
+    await store.add([make_job(f"{number:04}") for number in range(1000)])
+    claimed: list[str] = []
+
+    async def work(store: RedisJobStore, node: str) -> None:
+        while await store.next_run_time([]) == T0:
+            plans = await take(store, T0, {"default": 50}, claim_last, node)
+            claimed.extend(run.id for plan in plans for run in plan.runs)
+            await store.finish([ended(run) for plan in plans for run in plan.runs])
+
+    async with RedisJobStore(url=redis_database) as second_store, anyio.create_task_group() as group:
+        for node in "abcd":
+            await store.join(node, LEASE, T0)
+        for number, node in enumerate("abcd"):
+            group.start_soon(work, (store, second_store)[number % 2], node)
+
+    assert len(set(claimed)) == len(claimed) == 1000
+    runs = await store.runs(RunFilter(outcomes=[SUCCEEDED]), 2000)
+    assert len(runs) == 1000
+    assert await store.select(JobFilter()) == []
+
+
+async def test_a_job_with_many_runs_is_pruned_in_steps(store: RedisJobStore) -> None:
+    await store.add([make_job(keep_runs=5)])
+
+    def plan(job: Job, open_runs: Any, now: Any, owner: str) -> Plan:
+        made = claim(job, open_runs, now, owner)
+        made.runs = tuple(
+            make_run(at=T0 + number * TICK, outcome=Outcome.MISSED, finished_at=T0) for number in range(1205)
+        )
+        return made
+
+    await take(store, plan=plan)
+
+    assert await store.prune(FAR, 700) == 700
+    assert await store.prune(FAR, 700) == 500
+    assert await store.prune(FAR, 700) == 0
+    assert len(await history(store)) == 5
+
+
+async def test_nothing_is_left_of_jobs_and_runs_that_are_gone(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job(str(number), keep_runs=0) for number in range(10)])
+    runs = [plan.runs[0] for plan in await take(store)]
+    await store.finish([ended(run) for run in runs])
+    await store.prune(FAR, 99)
+    await store.clear()
+    for node in "ab":
+        await store.leave(node)
+
+    left = {key.removeprefix(TAG) for key in keys_of(raw)}
+
+    assert left <= {":format", ":revision", ":executors", ":prunable"}
