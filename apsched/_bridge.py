@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar, TypeVarTuple
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from anyio.from_thread import BlockingPortal, BlockingPortalProvider
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ class Bridge:
     ) -> None:
         if self._portal is not None:
             self._portal = None
-            await to_thread.run_sync(_provider.__exit__, None, None, None)
+            with CancelScope(shield=True):  # or its thread would stay, and keep the program from ending
+                await to_thread.run_sync(_provider.__exit__, None, None, None)
 
     async def call(self, func: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         """

@@ -6,8 +6,7 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -22,6 +21,7 @@ from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus, Listener
+from apsched.engine.entered import entered
 from apsched.engine.health import ExecutorHealth, Health
 from apsched.engine.hints import listen
 from apsched.engine.history import RunHistory
@@ -65,7 +65,6 @@ MAX_IDLE = 5.0  # seconds
 LEASE = 15.0  # seconds
 KEEP_HISTORY = timedelta(days=30)
 LEAST_HISTORY = timedelta(hours=1)  # and 20 leases: by then nobody who was taken for dead still acts
-CLOSE_PATIENCE = 5.0  # seconds that closing a store may take
 
 STATE_STOPPED = 0
 STATE_RUNNING = 1
@@ -632,7 +631,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """Keep a store open, and its loop and recorder running."""
         part = _Part()
         try:
-            async with _entered(alias, store):
+            async with entered(store, f"job store {alias!r}"):
                 opened = self._make_open_store(alias, store, runner)
                 await opened.join(self.node)
                 self._open[alias] = opened
@@ -725,20 +724,6 @@ def _only(exc: BaseException) -> BaseException:
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc
-
-
-@asynccontextmanager
-async def _entered(alias: str, store: JobStore) -> AsyncGenerator[None]:
-    """Keep *store* open; that it cannot be closed in time is logged, and changes nothing."""
-    await store.__aenter__()
-    try:
-        yield
-    finally:
-        try:
-            with anyio.fail_after(CLOSE_PATIENCE, shield=True):
-                await store.__aexit__(None, None, None)
-        except Exception:
-            logger.warning("job store %r cannot be closed", alias, exc_info=True)
 
 
 def _check_lease(lease: object) -> None:

@@ -14,6 +14,7 @@ import anyio
 
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
+from apsched.engine.entered import entered
 from apsched.notifiers.base import Notifier
 
 logger: logging.Logger = logging.getLogger("apsched.hints")
@@ -106,7 +107,7 @@ class Hints:
         try:
             while True:
                 try:
-                    async with own:
+                    async with entered(own, f"the notifier of job store {self._alias!r}"):
                         self._notifiers.append(own)
                         try:
                             await listen(own, self._clock, lambda alias: self._on_hint(), backoff)
