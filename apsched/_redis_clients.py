@@ -99,6 +99,11 @@ class RedisClients:
         client.set_retry(Retry(NoBackoff(), 0))
         return client
 
+    @property
+    def can_listen(self) -> bool:
+        """Whether the clients can subscribe to channels; those of clusters cannot in old releases of redis."""
+        return hasattr(self._make(), "pubsub")
+
     def unavailable(self, exc: Exception) -> JobStoreUnavailableError:
         """Return what to raise from *exc*."""
         return JobStoreUnavailableError(f"Redis at {self.place} {self._problem(exc)}")

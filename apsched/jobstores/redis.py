@@ -619,6 +619,8 @@ class RedisJobStore(JobStore):
         return settled
 
     def notifier(self) -> Notifier | None:
+        if not self._clients.can_listen:
+            return None
         made: Notifier = _plugins.find("notifier", "redis")(channel=f"{self._tag}:hints", **self._notifier_args)
         return made
 

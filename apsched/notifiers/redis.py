@@ -122,9 +122,10 @@ class _Subscription:
 
     async def open(self) -> None:
         """Subscribe; what is sent from then on is received."""
-        self._pubsub = self._client.pubsub()
         try:
             with anyio.fail_after(self._timeout):
+                await self._client.initialize()
+                self._pubsub = self._client.pubsub()
                 await self._pubsub.subscribe(self._channel)
                 await self._expect("subscribe")
         except FAILURES as exc:

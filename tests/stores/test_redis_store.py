@@ -288,6 +288,14 @@ async def test_a_cluster_will_do() -> None:
             assert len(await store.finish([ended(run) for run in runs])) == 20
             assert len(await store.runs(RunFilter(), 99)) == 20
             assert await store.prune(FAR, 9) == 0
+            notifier, other = store.notifier(), store.notifier()
+            if notifier is None or other is None:
+                assert not hasattr(RedisCluster, "pubsub")
+                return
+            async with notifier, other, other.listen() as hints:
+                await notifier.notify("default")
+                with anyio.fail_after(10):
+                    assert await anext(hints) == "default"
 
 
 def test_a_store_can_be_used_in_one_event_loop_after_another(redis_database: str) -> None:
