@@ -164,6 +164,24 @@ async def test_wrong_credentials_are_told() -> None:
             assert await store.get("job") is None
 
 
+async def test_a_user_needs_rights_to_the_keys_and_the_channel_of_the_store_only() -> None:
+    rights = "+@read +@write +@scripting +@pubsub +@connection +time -@dangerous"
+    with start_redis() as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.execute_command("ACL SETUSER", "app", "on", ">pw", f"~{TAG}*", f"&{TAG}:*", *rights.split())
+        async with RedisJobStore(url=f"redis://app:pw@127.0.0.1:{server.port}/0") as store:
+            await store.join("a", LEASE, T0)
+            await store.add([make_job()])
+            await store.finish([ended(await take_one(store))])
+            await store.reap({"a": 0}, lambda job, run: run)
+            await store.prune(FAR, 9)
+            await store.clear()
+            notifier = store.notifier()
+            assert notifier is not None
+            async with notifier, notifier.listen():
+                await notifier.notify("default")
+
+
 async def test_a_server_that_may_lose_data_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     settings = ["--maxmemory-policy", "allkeys-lru", "--appendonly", "no"]
     with start_redis(settings=settings) as server, caplog.at_level(logging.WARNING, "apsched.jobstores"):
