@@ -162,12 +162,13 @@ class _Subscription:
 
 
 async def _connect(url: str, timeout: float) -> asyncpg.Connection[Any]:
+    connection: asyncpg.Connection[Any]
     try:
         with anyio.CancelScope(shield=True):  # asyncpg leaves errors in the event loop when it is cancelled meanwhile
-            connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=timeout)
-            return connection
+            connection = await asyncpg.connect(url, timeout=timeout)
     except FAILURES as exc:
         raise _unavailable(url, exc) from exc
+    return connection
 
 
 async def _close(connection: asyncpg.Connection[Any], timeout: float) -> None:
