@@ -243,10 +243,9 @@ def _make(make: Callable[..., Any], options: Mapping[str, Any], subject: str) ->
         raise error from None
 
 
+@functools.cache
 def _hints(make: Callable[..., Any]) -> Mapping[str, Any]:
     """Return what the parameters of *make* are annotated with, as far as that can be found out."""
-    while isinstance(make, functools.partial):
-        make = make.func
     try:
         return typing.get_type_hints(inspect.getattr_static(make, "__init__") if isinstance(make, type) else make)
     except (AttributeError, NameError, TypeError):  # annotations that only a type checker can read
