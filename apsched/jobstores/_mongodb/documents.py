@@ -251,12 +251,17 @@ def by_nominal_time(entries: Iterable[Document]) -> list[Document]:
 
 def running(document: Document) -> list[Document]:
     """Return the entries that are under way."""
-    return [entry for entry in document["active"] if entry.get("outcome") == RUNNING]
+    return [entry for entry in _entries(document) if entry.get("outcome") == RUNNING]
 
 
 def closed(document: Document) -> list[Document]:
     """Return the entries that are to be written to the history."""
-    return [entry for entry in document["active"] if "token" in entry]
+    return [entry for entry in _entries(document) if "token" in entry]
+
+
+def _entries(document: Document) -> list[Document]:
+    """Return the active entries, without what somebody may have put among them."""
+    return [entry for entry in document["active"] if isinstance(entry, dict)]
 
 
 def tag_key(name: str, value: str) -> str:

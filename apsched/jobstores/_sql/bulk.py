@@ -13,6 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -99,11 +100,11 @@ class _RowByRow(Bulk):
 
 
 class _Arrays(Bulk):
-    """PostgreSQL."""
+    """PostgreSQL; a column whose values are all the same travels as one of them."""
 
     def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
-        statement = _array_statement(change, connection.dialect)
-        return connection.exec_driver_sql(statement, _columns(rows)).rowcount
+        same, values = _columns(change, rows)
+        return connection.exec_driver_sql(_array_statement(change, same, connection.dialect), values).rowcount
 
     def write_both(
         self, connection: Connection, first: tuple[Change, Sequence[Values]], second: tuple[Change, Sequence[Values]]
@@ -112,11 +113,13 @@ class _Arrays(Bulk):
         if not 0 < len(rows) <= CHUNK or not 0 < len(other_rows) <= CHUNK:
             super().write_both(connection, first, second)
             return
+        same, values = _columns(one, rows)
+        other_same, other_values = _columns(other, other_rows)
         statement = (
-            f"WITH first AS ({_array_statement(one, connection.dialect)}) "
-            f"{_array_statement(other, connection.dialect, len(one.columns))}"
+            f"WITH first AS ({_array_statement(one, same, connection.dialect)}) "
+            f"{_array_statement(other, other_same, connection.dialect, len(one.columns))}"
         )
-        connection.exec_driver_sql(statement, _columns(rows) + _columns(other_rows))
+        connection.exec_driver_sql(statement, values + other_values)
 
 
 class _Document(Bulk):
@@ -142,8 +145,24 @@ _BULKS: dict[str, Bulk] = {
 }
 
 
-def _columns(rows: Sequence[Values]) -> tuple[list[Any], ...]:
-    return tuple(map(list, zip(*rows, strict=True)))
+def _columns(change: Change, rows: Sequence[Values]) -> tuple[frozenset[str], tuple[Any, ...]]:
+    """
+    Return which of the columns that are written have one value throughout; and these values, then the other columns.
+
+    Of the key and the guard all values are passed: a single one would lead the planner to an index of that column.
+    """
+    same: dict[str, Any] = {}
+    arrays: list[list[Any]] = []
+    for name, column in zip(change.columns, zip(*rows, strict=True), strict=True):
+        if name in change.set_columns and column.count(column[0]) == len(column):
+            same[name] = column[0]
+        else:
+            arrays.append(list(column))
+    if not arrays:
+        first = change.columns[0]
+        same.pop(first)
+        arrays = [[row[0] for row in rows]]
+    return frozenset(same), (*same.values(), *arrays)
 
 
 def _kind(column: str) -> Kind:
@@ -186,20 +205,33 @@ def _guard(guard: str, value: Callable[[str], str]) -> str:
 
 
 @lru_cache(256)
-def _array_statement(change: Change, dialect: Dialect, before: int = 0) -> str:
-    """Return the statement; *before*: how many parameters stand before its own."""
+def _array_statement(change: Change, same: frozenset[str], dialect: Dialect, before: int = 0) -> str:
+    """
+    Return the statement.
+
+    Args:
+        change: What it does.
+        same: The columns that come as one value.
+        dialect: The database.
+        before: How many parameters stand before its own.
+    """
     table = dialect.identifier_preparer.format_table(change.table)
     types = {"name": "text", "text": "text", "int": "bigint", "bool": "boolean", "bytes": "bytea"}
     is_numbered = dialect.paramstyle.startswith("numeric")
-    arrays = ", ".join(
-        f"CAST({f'${place}' if is_numbered else '%s'} AS {types[_kind(name)]}[])"
-        for place, name in enumerate(change.columns, before + 1)
-    )
-    source = f"unnest({arrays}) AS d ({', '.join(change.columns)})"
+    places = count(before + 1)
+
+    def take(column: str, form: str) -> str:
+        return f"CAST({f'${next(places)}' if is_numbered else '%s'} AS {types[_kind(column)]}{form})"
+
+    values = {name: take(name, "") for name in change.columns if name in same}
+    given = [name for name in change.columns if name not in same]
+    arrays = ", ".join(take(name, "[]") for name in given)
+    columns = ", ".join(f"{values[name]} AS {name}" if name in same else f"u.{name}" for name in change.columns)
+    source = f"SELECT {columns} FROM unnest({arrays}) AS u ({', '.join(given)})"
     if not change.key:
-        return f"INSERT INTO {table} ({', '.join(change.columns)}) SELECT * FROM {source}"
+        return f"INSERT INTO {table} ({', '.join(change.columns)}) {source}"
     sets = ", ".join(f"{name} = d.{name}" for name in change.set_columns)
-    return f"UPDATE {table} AS t SET {sets} FROM {source} WHERE {_match(change, _array_value)}"
+    return f"UPDATE {table} AS t SET {sets} FROM ({source}) AS d WHERE {_match(change, _array_value)}"
 
 
 @lru_cache(256)

@@ -83,7 +83,8 @@ def make_engine(url: URL, options: Mapping[str, Any], timeout: float) -> AnyEngi
         engine = create_async_engine(url, **settings) if is_async else create_engine(url, **settings)
     except (ImportError, NoSuchModuleError) as exc:
         raise MissingExtraError(f"a job store at {hide_password(url)!r}", EXTRAS[backend]) from exc
-    event.listen(sync_engine_of(engine), "connect", _Setup(backend, timeout))
+    if backend != "postgresql":  # whose connections get their settings as they are made
+        event.listen(sync_engine_of(engine), "connect", _Setup(backend, timeout))
     return engine
 
 
@@ -104,27 +105,21 @@ class _Setup:
 
     def __init__(self, backend: str, timeout: float) -> None:
         milliseconds, seconds = math.ceil(timeout * 1000), math.ceil(timeout)
-        self._backend = backend
-        self._statements = {
-            "sqlite": (
+        self._is_sqlite = backend == "sqlite"
+        if self._is_sqlite:
+            self._statements = [
                 f"PRAGMA busy_timeout = {milliseconds}",
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = NORMAL",
-            ),
-            "postgresql": (
-                f"SELECT set_config('idle_in_transaction_session_timeout', '{milliseconds}', false),"
-                f" set_config('lock_timeout', '{milliseconds}', false)",
-            ),
-        }.get(
-            backend,
-            (
+            ]
+        else:
+            self._statements = [
                 f"SET SESSION innodb_lock_wait_timeout = {seconds}"
-                f" /*M!100300 , idle_transaction_timeout = {seconds} */",  # only MariaDB has this and reads it
-            ),
-        )
+                f" /*M!100300 , idle_transaction_timeout = {seconds} */"  # only MariaDB has this, and reads it
+            ]
 
     def __call__(self, connection: Any, record: object) -> None:
-        if self._backend == "sqlite" and hasattr(connection, "text_factory"):
+        if self._is_sqlite and hasattr(connection, "text_factory"):
             connection.text_factory = _decode
         cursor = connection.cursor()
         for statement in self._statements:
@@ -142,17 +137,33 @@ def _postgresql() -> str:
 
 
 def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    seconds = math.ceil(timeout)
     match url.get_driver_name():
         case "asyncpg":
-            return {"timeout": timeout}
-        case "psycopg" | "psycopg_async" | "psycopg2" | "asyncmy" | "aiomysql" | "mysqldb":
-            return {"connect_timeout": math.ceil(timeout)}
+            return {"timeout": timeout, "server_settings": _settings(timeout)}
+        case "psycopg" | "psycopg_async" | "psycopg2":
+            options = " ".join(f"-c {name}={value}" for name, value in _settings(timeout).items())
+            return {"connect_timeout": seconds, "options": options}
         case "pymysql":
-            return {"connect_timeout": math.ceil(timeout), "read_timeout": timeout, "write_timeout": timeout}
+            return {"connect_timeout": seconds, "read_timeout": timeout, "write_timeout": timeout}
+        case "asyncmy" | "aiomysql" | "mysqldb":
+            return {"connect_timeout": seconds}
         case "pysqlite" | "aiosqlite":
             return {"timeout": timeout}
         case _:
             return {}
+
+
+def _settings(timeout: float) -> dict[str, str]:
+    """
+    Return the settings of a session of PostgreSQL.
+
+    The locks of a node that stands still are given back. And since all that we ask often is found by an index, the
+    planner is kept from taking another way while it has no statistics of tables that are new or have grown quickly.
+    """
+    milliseconds = str(math.ceil(timeout * 1000))
+    waits = {"idle_in_transaction_session_timeout": milliseconds, "lock_timeout": milliseconds}
+    return {**waits, **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")}
 
 
 def _masked(text: object) -> str:

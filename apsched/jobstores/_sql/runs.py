@@ -19,9 +19,10 @@ from apsched.run import Outcome, Run
 # the key of a run, what its end changes, and what must still hold
 END_COLUMNS = ("job_id", "nominal_time", "outcome", "started_at", "finished_at", "retval", "error", "reason")
 END_PLACES = tuple(RUN_COLUMNS.index(name) for name in (*END_COLUMNS, "epoch", "node"))
+# CASE, since from a plain condition planners would conclude to walk through all open runs instead of looking up keys
 IS_HELD = (
-    "t.epoch = {epoch} AND (t.outcome = 'running' AND t.node = {node}"
-    " OR t.outcome = 'pending' AND {outcome} = 'cancelled')"
+    "t.epoch = {epoch} AND CASE t.outcome WHEN 'running' THEN t.node = {node}"
+    " WHEN 'pending' THEN {outcome} = 'cancelled' ELSE {epoch} < 0 END"
 )
 OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 8, 9  # places in such a row
 
