@@ -65,6 +65,7 @@ OLDEST_SERVER = (6, 2)
 HOLD = timedelta(seconds=2)  # by the clock of the node; long for a plan, short for what a dead node held
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 500  # jobs or runs of one script that may be parted into several
+LARGEST_COMMIT = 2000  # jobs and runs of one script; more comes where many jobs catch up with many nominal times
 ATTEMPTS = 50  # changes of a job that others keep changing
 
 PENDING = Outcome.PENDING
@@ -340,7 +341,8 @@ class RedisJobStore(JobStore):
                 if is_complete:
                     break
                 for each in some:
-                    free[each.job.executor] -= 1
+                    if each.quarantine is None:
+                        free[each.job.executor] -= 1
         except Exception:  # what is stored must be told; the error comes again when nothing stands before it
             if not taken:
                 raise
@@ -444,6 +446,19 @@ class RedisJobStore(JobStore):
                 return
 
     async def _commit(self, planned: Sequence[tuple[StoredJob, Plan]], owner: str) -> list[Plan]:
+        """Store plans, each for itself, in as many scripts as let the server do something else in between."""
+        stored: list[Plan] = []
+        some: list[tuple[StoredJob, Plan]] = []
+        size = 0
+        for each in planned:
+            some.append(each)
+            size += 1 + len(each[1].runs)
+            if size >= LARGEST_COMMIT:
+                stored += await self._commit_some(some, owner)
+                some, size = [], 0
+        return stored + await self._commit_some(some, owner)
+
+    async def _commit_some(self, planned: Sequence[tuple[StoredJob, Plan]], owner: str) -> list[Plan]:
         if not planned:
             return []
         args: list[str | bytes | int] = [name_of(owner), self._keep_runs]

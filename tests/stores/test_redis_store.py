@@ -624,6 +624,22 @@ async def test_four_nodes_drain_a_thousand_jobs_and_none_runs_twice(store: Redis
     assert await store.select(JobFilter()) == []
 
 
+async def test_many_jobs_that_catch_up_with_many_nominal_times_are_stored_in_steps(store: RedisJobStore) -> None:
+    await store.add([make_job(str(number)) for number in range(7)])
+
+    def plan(job: Job, open_runs: Any, now: Any, owner: str) -> Plan:
+        made = claim(job, open_runs, now, owner)
+        missed = (make_run(job.id, at=T0 - number * TICK, outcome=Outcome.MISSED) for number in range(1, 1000))
+        made.runs = (*missed, *made.runs)
+        return made
+
+    plans = await take(store, plan=plan)
+
+    assert sorted((plan.job.id, len(plan.runs)) for plan in plans) == [(str(number), 1000) for number in range(7)]
+    assert len(await store.runs(RunFilter(), 9999)) == 7000
+    assert len(await store.claimed("a")) == 7
+
+
 async def test_a_job_with_many_runs_is_pruned_in_steps(store: RedisJobStore) -> None:
     await store.add([make_job(keep_runs=5)])
 
