@@ -95,6 +95,7 @@ class Heartbeat:
     async def close(self) -> None:
         """End the thread, and wait for that; but for a second at most, should it hang in a call of its store."""
         self._call(self._stop)
+        has_ended = False
         with anyio.CancelScope(shield=True):
             has_ended = await self._ended.wait_for(PATIENCE, False)
         if has_ended:

@@ -162,12 +162,13 @@ class _Subscription:
 
 
 async def _connect(url: str, timeout: float) -> asyncpg.Connection[Any]:
-    connection: asyncpg.Connection[Any]
+    connection: asyncpg.Connection[Any] | None = None
     try:
         with anyio.CancelScope(shield=True):  # asyncpg leaves errors in the event loop when it is cancelled meanwhile
             connection = await asyncpg.connect(url, timeout=timeout)
     except FAILURES as exc:
         raise _unavailable(url, exc) from exc
+    assert connection is not None  # noqa: S101  # nothing can cancel the scope above
     return connection
 
 

@@ -101,7 +101,7 @@ class Node:
 
 
 async def moment(clock: VirtualClock) -> None:
-    """Let hints go to and fro, which takes no virtual time, and then a tenth of a second pass."""
+    """Let hints go there and back, which takes no virtual time, and then a tenth of a second pass."""
     for _ in range(3):
         await clock.run_until_idle()
         await anyio.wait_all_tasks_blocked()
