@@ -7,8 +7,9 @@ Rule 2: fire times of one trigger, in the order in which they come, strictly inc
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 STEP_LIMIT = 1000  # fire times that the default implementations below walk through before they give up
@@ -29,6 +30,14 @@ class BaseTrigger(ABC):
     __slots__ = ("__weakref__",)
 
     jitter: float | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let a class that says other times than its base not count and look back by the rules of the base."""
+        super().__init_subclass__(**kwargs)
+        if "get_next_fire_time" in vars(cls):
+            for name in ("get_last_fire_time", "count_fire_times"):
+                if name not in vars(cls):
+                    setattr(cls, name, vars(BaseTrigger)[name])
 
     @abstractmethod
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
@@ -107,13 +116,36 @@ class BaseTrigger(ABC):
         """Tell whether *other* says the same, starts that were not given (see `anchored`) left aside."""
         return self == other
 
+    def _apply_jitter(self, next_fire_time: datetime | None, jitter: float | None, now: datetime) -> datetime | None:
+        """
+        Delay a fire time at random, as triggers written for APScheduler 3 ask for.
+
+        The scheduler itself adds the delay that the attribute `jitter` asks for, so that one is left out here. Any
+        other is derived from the fire time: asked again, a trigger gives the same answer.
+
+        Args:
+            next_fire_time: Without the delay; None stays None.
+            jitter: Upper bound of the delay in seconds; None or 0 for none.
+            now: Has no effect.
+        """
+        if next_fire_time is None or not jitter or jitter == self.jitter:
+            return next_fire_time
+        digest = hashlib.blake2b(next_fire_time.astimezone(UTC).isoformat().encode(), digest_size=8).digest()
+        delay = timedelta(seconds=jitter) * (int.from_bytes(digest, "big") / 2**64)
+        return (next_fire_time.astimezone(UTC) + delay).astimezone(next_fire_time.tzinfo)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings: plain JSON values in the built-in triggers, the instance dictionary in this default."""
-        return dict(vars(self))
+        """Return the settings: plain JSON values in the built-in triggers, all attributes in this default."""
+        state = object.__getstate__(self)
+        if isinstance(state, tuple):  # (instance dictionary or None, slots)
+            attributes, slots = state
+            return {**(attributes or {}), **slots}
+        return dict(state) if isinstance(state, dict) else {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take the settings that `__getstate__` returned."""
-        vars(self).update(state)
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:

@@ -138,9 +138,13 @@ class OrTrigger(BaseCombiningTrigger):
 
     __slots__ = ()
 
+    def _next(self, previous: datetime | None, now: datetime) -> datetime | None:
+        if previous is None:
+            return self._first_from(_instant(now))
+        return _earliest(_first_after(trigger, _instant(previous)) for trigger in self.triggers)
+
     def _first_from(self, moment: datetime) -> datetime | None:
-        found = (_first_from(trigger, moment) for trigger in self.triggers)
-        return min((time for time in found if time is not None), key=_instant, default=None)
+        return _earliest(_first_from(trigger, moment) for trigger in self.triggers)
 
     def _last(self, previous: datetime, until: datetime) -> datetime | None:
         found = (trigger.get_last_fire_time(previous, until) for trigger in self.triggers)
@@ -223,6 +227,26 @@ def _first_from(trigger: BaseTrigger, moment: datetime) -> datetime | None:
     # A date answers with its time even when that has passed.
     found = trigger.get_next_fire_time(moment - MICROSECOND, moment)
     return None if found is None or found < moment else found
+
+
+def _first_after(trigger: BaseTrigger, previous: datetime) -> datetime | None:
+    """
+    Return the first fire time of *trigger* after *previous*, which is in UTC.
+
+    A trigger whose answer moves with the time that it is asked about has no times of its own: it counts from its
+    previous one, as triggers written for APScheduler 3 may do, and is told that of the whole.
+    """
+    moment = previous + MICROSECOND
+    found = _first_from(trigger, moment)
+    if found is None or not found.microsecond:  # times of their own are mostly whole seconds
+        return found
+    if trigger.get_next_fire_time(None, moment + MICROSECOND) == found + MICROSECOND:
+        return trigger.get_next_fire_time(previous, moment)
+    return found
+
+
+def _earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), key=_instant, default=None)
 
 
 def _meet(triggers: tuple[BaseTrigger, ...]) -> tuple[BaseTrigger, ...] | None:
