@@ -146,6 +146,9 @@ class Claims:
         except IntegrityError:
             look.is_careful = True
             raise
+        tagged = [plan.job.id for plan in plans if plan.removes_job and plan.job.tags]
+        if tagged:
+            self._jobs.forget_tags(connection, tagged)
         ended = [plan.job.id for plan in plans if plan.removes_job and not _leaves_open(plan, open_runs)]
         if ended:
             self._jobs.forget_retired(connection, ended)

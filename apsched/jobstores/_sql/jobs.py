@@ -73,7 +73,7 @@ class Jobs:
         bulk = bulk_of(connection)
         bulk.write(connection, self._insert, sorted(inserts, key=_first))
         bulk.write(connection, self._replace, sorted(updates, key=_first))
-        self._delete_tags(connection, [row[0] for row in updates])
+        self.forget_tags(connection, [row[0] for row in updates])
         self._write_tags(connection, kept)
         return kept
 
@@ -87,7 +87,7 @@ class Jobs:
         changed = change(old)
         bulk_of(connection).write(connection, self._replace, [job_values(changed, self._codec)])
         if changed.tags != tags:
-            self._delete_tags(connection, [job_id])
+            self.forget_tags(connection, [job_id])
             self._write_tags(connection, [changed])
         return changed
 
@@ -95,7 +95,7 @@ class Jobs:
         """Remove one job; see `JobStore.remove`."""
         if not connection.execute(delete(self._jobs).where(self._jobs.c.id == job_id, self.is_listed)).rowcount:
             raise JobLookupError(job_id)
-        self._delete_tags(connection, [job_id])
+        self.forget_tags(connection, [job_id])
         self._cancel_pending(connection, now, self._runs.c.job_id == job_id)
 
     def clear(self, connection: Connection, now: int) -> None:
@@ -139,6 +139,11 @@ class Jobs:
         for some in chunks(sorted(set(ids))):
             connection.execute(ended.where(among(self._jobs.c.id, some, connection)))
 
+    def forget_tags(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Find the jobs *ids* by no tag any more; what their definitions say stays."""
+        for some in chunks(sorted(ids)):
+            connection.execute(delete(self._tags).where(among(self._tags.c.job_id, some, connection)))
+
     def _lock(self, connection: Connection, ids: Sequence[str]) -> dict[str, Any]:
         """Return the rows of the jobs, retired ones too, which nobody else can change until the transaction ends."""
         jobs = self._jobs
@@ -156,10 +161,6 @@ class Jobs:
     def _write_tags(self, connection: Connection, jobs: Iterable[Job]) -> None:
         rows = sorted(row for job in jobs if job.tags for row in tag_values(job))
         bulk_of(connection).write(connection, self._insert_tags, rows)
-
-    def _delete_tags(self, connection: Connection, ids: Sequence[str]) -> None:
-        for some in chunks(sorted(ids)):
-            connection.execute(delete(self._tags).where(among(self._tags.c.job_id, some, connection)))
 
     def _cancel_pending(self, connection: Connection, now: int, *where: ColumnElement[bool]) -> None:
         ended = {"outcome": Outcome.CANCELLED.value, "finished_at": now, "reason": ORPHANED}

@@ -282,6 +282,15 @@ class ClaimTests(StoreFixtures):
 
         assert (await take_one(store, T0 + TICK)).nominal_time == T0 + TICK
 
+    async def test_a_finished_job_leaves_no_tags(self, store: JobStore) -> None:
+        await store.add([make_job(tags={"team": "a"})])
+        await store.finish([ended(await take_one(store, plan=claim_last))])
+
+        await store.add([make_job(tags={"team": "b"})])
+
+        assert await store.select(JobFilter(tags={"team": "a"})) == []
+        assert len(await store.select(JobFilter(tags={"team": "b"}))) == 1
+
     async def test_a_nominal_time_that_is_recorded_is_dropped_from_plans(self, store: JobStore) -> None:
         await store.add([make_job()])
         await store.finish([ended(await take_one(store))])
