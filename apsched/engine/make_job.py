@@ -238,10 +238,14 @@ def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | No
 
 
 def replace(old: Job, new: Job) -> Job:
-    """Let *new* take the place of *old*: it stays paused, and with the same schedule what comes next stays."""
-    if old.next_run_time is None:
+    """
+    Let *new* take the place of *old*: it stays paused, and with the same schedule what comes next stays.
+
+    Of a quarantined job without a next run time nobody knows whether it was paused, so the new one is not.
+    """
+    if old.next_run_time is None and old.quarantine is None:
         return attrs.evolve(new, next_nominal_time=None, next_run_time=None)
-    if not new.trigger.is_same_schedule(old.trigger):
+    if old.next_run_time is None or not new.trigger.is_same_schedule(old.trigger):
         return new
     return attrs.evolve(
         new, trigger=old.trigger, next_nominal_time=old.next_nominal_time, next_run_time=old.next_run_time

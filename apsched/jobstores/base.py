@@ -31,7 +31,7 @@ __all__ = [  # the errors are here too, as in APScheduler 3
 ]
 
 Merge: TypeAlias = Callable[[Job, Job], Job]
-"""(job in the store, job to add) -> job to keep; pure."""
+"""(job in the store, as `get` returns it; job to add) -> job to keep; pure."""
 
 Change: TypeAlias = Callable[[Job], Job]
 """Job in the store -> job to keep, of the same id; pure, and gets a copy."""
@@ -280,6 +280,8 @@ class JobStore(ABC):
 
         Raises:
             JobLookupError: There is no such job.
+            UnstorableError: An argument of the run cannot be stored; the message says which.
+            TransientJobError: More runs of the job would wait than the store can keep.
         """
 
     @abstractmethod

@@ -33,7 +33,7 @@ from apsched.exceptions import (
     TransientJobError,
 )
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, UnreadableTrigger, from_micros, to_micros
+from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._redis._connection import Connection
 from apsched.jobstores._redis._packing import rows_of
 from apsched.jobstores._redis._rows import (
@@ -649,11 +649,9 @@ def _known_key(job_id: str) -> bytes:
 
 
 def _merged(job: Job, stored: StoredJob | None, merge: Merge) -> Put:
-    """Return what is to be stored where *stored* stands; a job that cannot be read is replaced."""
+    """Return what is to be stored where *stored* stands."""
     if stored is None:
         return job, b""
-    if isinstance(stored.job.trigger, UnreadableTrigger):
-        return job, stored.state
     return merge(stored.job, job), stored.state
 
 

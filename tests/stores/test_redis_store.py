@@ -17,7 +17,14 @@ from anyio import to_thread
 from anyio.from_thread import start_blocking_portal
 from redis.asyncio import Redis, RedisCluster
 
-from apsched.exceptions import JobLookupError, JobStoreUnavailableError, JobStoreVersionError, LeaseLostError
+from apsched.engine.make_job import refuse, replace
+from apsched.exceptions import (
+    ConflictingIdError,
+    JobLookupError,
+    JobStoreUnavailableError,
+    JobStoreVersionError,
+    LeaseLostError,
+)
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.redis import HOLD, RedisJobStore
@@ -499,14 +506,13 @@ def second(old: Job, new: Job) -> Job:
     return new
 
 
-async def test_a_job_that_cannot_be_read_is_replaced_without_a_merge(store: RedisJobStore, raw: redis.Redis) -> None:
+async def test_a_job_that_cannot_be_read_is_replaced(store: RedisJobStore, raw: redis.Redis) -> None:
     await store.add([make_job("bad")])
     damage_definition(raw)
 
-    def merge(old: Job, new: Job) -> Job:
-        raise AssertionError("what cannot be read cannot be merged")
-
-    await store.add([make_job("bad", name="new")], merge)
+    with pytest.raises(ConflictingIdError):
+        await store.add([make_job("bad", name="new")], refuse)
+    await store.add([make_job("bad", name="new")], replace)
 
     assert (await get_job(store, "bad")).name == "new"
 

@@ -29,7 +29,7 @@ from bson import Binary, Int64, ObjectId
 from apsched._mongodb_clients import Document
 from apsched.exceptions import TransientJobError
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, UnreadableTrigger, from_micros, to_micros
+from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.run import Outcome, Run
 
 logger = logging.getLogger("apsched.jobstores")
@@ -109,11 +109,6 @@ class Documents:
             document.get("quarantine") or _damage(document),
             resolve=resolve,
         )
-
-    @staticmethod
-    def is_readable(job: Job) -> bool:
-        """Return whether a job that `job` has returned could be read."""
-        return not isinstance(job.trigger, UnreadableTrigger)
 
     # runs
 

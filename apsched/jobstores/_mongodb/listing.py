@@ -77,8 +77,7 @@ def _merged(at: Collections, document: Document | None, job: Job, merge: Merge |
         return job
     if merge is None:
         raise ConflictingIdError(job.id)
-    old = at.documents.job(document)
-    return merge(old, job) if at.documents.is_readable(old) else job
+    return merge(at.documents.job(document), job)
 
 
 async def _write(at: Collections, new: list[Document], taken: list[Decision], token: ObjectId) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, sel
 
 from apsched.exceptions import ConflictingIdError, JobLookupError
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, UnreadableTrigger
+from apsched.jobstores._codec import JobCodec
 from apsched.jobstores._sql.among import among, chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.rows import JOB_COLUMNS, Values, job_of, job_values, tag_values
@@ -155,8 +155,7 @@ class Jobs:
         return found
 
     def _merge(self, row: Any, job: Job, merge: Merge) -> Job:
-        old = job_of(row, self._codec, resolve=False)
-        return job if isinstance(old.trigger, UnreadableTrigger) else merge(old, job.copy())
+        return merge(job_of(row, self._codec, resolve=False), job.copy())
 
     def _write_tags(self, connection: Connection, jobs: Iterable[Job]) -> None:
         rows = sorted(row for job in jobs if job.tags for row in tag_values(job))

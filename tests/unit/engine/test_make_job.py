@@ -290,6 +290,22 @@ def test_replacing_leaves_a_paused_job_paused(maker: JobMaker) -> None:
     assert (kept.next_run_time, kept.next_nominal_time) == (None, None)
 
 
+def test_replacing_a_quarantined_job_does_not_pause_it(maker: JobMaker) -> None:
+    old = attrs.evolve(make_old(maker), next_run_time=None, next_nominal_time=None, quarantine="it cannot be read")
+
+    kept = merged(maker, old, trigger="interval", hours=1, replace_existing=True)
+
+    assert (kept.next_run_time, kept.quarantine) == (T0 + timedelta(hours=1), None)
+
+
+def test_replacing_a_quarantined_job_keeps_what_comes_next_if_the_schedule_is_the_same(maker: JobMaker) -> None:
+    old = make_old(maker, quarantine="its module is missing")
+
+    kept = merged(maker, old, trigger="interval", hours=1, replace_existing=True)
+
+    assert (kept.next_run_time, kept.quarantine) == (old.next_run_time, None)
+
+
 def test_a_next_run_time_that_is_given_is_taken_by_the_job_that_replaces(maker: JobMaker) -> None:
     old = attrs.evolve(make_old(maker), next_run_time=None, next_nominal_time=None)
 
