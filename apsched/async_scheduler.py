@@ -416,8 +416,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     async def wakeup(self) -> None:
         """Look at every store now, for example because the clock was moved."""
-        for each in self._open.values():
-            each.wake()
+        self._look_at_all()
 
     # parts
 
@@ -680,7 +679,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
             with self._listening:
                 while True:
                     try:
-                        await listen(self._notifier, self._clock, self._take_hint, backoff)
+                        await listen(self._notifier, self._clock, self._take_hint, self._look_at_all, backoff)
                     except Exception:
                         max_idle = self._settings.max_idle
                         logger.exception(
@@ -689,6 +688,10 @@ class AsyncScheduler(JobRegistry, RunHistory):
                     await backoff.sleep(self._clock)
         finally:
             self._clock.work_ended()
+
+    def _look_at_all(self) -> None:
+        for each in self._open.values():
+            each.wake()
 
     def _take_hint(self, alias: str) -> None:
         if alias in self._open:

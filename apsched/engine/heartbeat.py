@@ -45,6 +45,10 @@ class Heartbeat:
         is_well: Asked in the event loop: whether the core makes progress.
         on_beat: Called in the event loop after each try, with whether the beat was raised.
         on_lost: Called in the event loop when the node was taken for dead; that is the end of it.
+        on_ended: Called in the event loop when the thread has ended, for whatever reason.
+
+    Attributes:
+        has_ended: Whether it has.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Heartbeat:
         is_well: Callable[[], bool],
         on_beat: Callable[[bool], None],
         on_lost: Callable[[], None],
+        on_ended: Callable[[], None],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -63,6 +68,8 @@ class Heartbeat:
         self._is_well = is_well
         self._on_beat = on_beat
         self._on_lost = on_lost
+        self._on_ended = on_ended
+        self.has_ended: bool = False
         self._pause = lease.seconds / BEATS
         self._home = _eventloop.current()
         self._is_home_gone = False
@@ -119,6 +126,11 @@ class Heartbeat:
         self._answer = self._is_well()
         self._asked_at = None
 
+    def _end(self) -> None:
+        self.has_ended = True
+        self._ended.set(True)
+        self._on_ended()
+
     def _note_try(self, is_raised: bool) -> None:
         self._on_beat(is_raised)
         if self._tried is not None:
@@ -130,9 +142,9 @@ class Heartbeat:
         try:
             asyncio.run(self._serve())
         except Exception:
-            logger.critical("the heartbeat of node %s has ended", self._lease.node, exc_info=True)
+            logger.exception("the heartbeat of node %s has failed, and another takes its place", self._lease.node)
         finally:
-            self._at_home(lambda: self._ended.set(True))
+            self._at_home(self._end)
 
     async def _serve(self) -> None:
         self._beating = asyncio.create_task(self._beat_on())

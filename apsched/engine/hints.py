@@ -110,24 +110,31 @@ class Hints:
                     async with entered(own, f"the notifier of job store {self._alias!r}"):
                         self._notifiers.append(own)
                         try:
-                            await listen(own, self._clock, lambda alias: self._on_hint(), backoff)
+                            await listen(own, self._clock, lambda alias: self._on_hint(), self._on_hint, backoff)
                         finally:
                             self._notifiers.remove(own)
                 except Exception:
                     logger.warning("changes in job store %r are found by polling alone", self._alias, exc_info=True)
-                self._on_hint()  # one may have been missed
                 await backoff.sleep(self._clock)
         finally:
             self._clock.work_ended()
 
 
-async def listen(notifier: Notifier, clock: Clock, on_hint: Callable[[str], None], backoff: Backoff) -> None:
+async def listen(
+    notifier: Notifier,
+    clock: Clock,
+    on_hint: Callable[[str], None],
+    on_open: Callable[[], None],
+    backoff: Backoff,
+) -> None:
     """
     Call *on_hint* with each alias that other nodes name, until the connection breaks.
 
-    The caller counts as at work, but for the time in which nothing is heard.
+    Calls *on_open* as soon as it listens, since what was told before is lost. The caller counts as at work, but for the
+    time in which nothing is heard.
     """
     async with notifier.listen() as hints:
+        on_open()
         clock.work_ended()
         try:
             async for alias in hints:

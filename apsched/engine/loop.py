@@ -51,6 +51,8 @@ BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time as
 # due jobs at each, which halves what one costs, and the others are not late for it
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
+QUEUES = {"queue_one", "queue_all"}  # what `overlap` is where runs wait for each other
+
 CLOSED_CODES = {Outcome.MISSED: EVENT_JOB_MISSED, Outcome.COALESCED: EVENT_JOB_COALESCED}
 
 
@@ -288,6 +290,8 @@ class StoreLoop:
             plan.job.jobstore = self._alias
         if self._bus.wants(EVENT_JOB_SUBMITTED):
             self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, runs))
+        if self._is_shared and plan.job.overlap in QUEUES:  # others may put runs into the queue meanwhile
+            self._queued.add(plan.job.id)
         self.recorder.expected += len(runs)
         for run in runs:
             removes_job = plan.removes_job and run is runs[-1]

@@ -72,7 +72,7 @@ class Membership:
         self._attempt = attempt
         self._on_trusted = on_trusted
         self._on_lost = on_lost
-        self._lost = Wakeup()
+        self._news = Wakeup()  # the lease is lost, or the heartbeat has ended
         self._heartbeat: Heartbeat | None = None
         self._is_waited_for = False  # whether somebody wants to know of the next beat
         self._is_answered = True  # whether the last beat came through
@@ -116,7 +116,7 @@ class Membership:
         logger.error("job store %r: %s", self._alias, detail)
         self._bus.publish(SchedulerEvent(EVENT_LEASE_LOST, self._alias, detail=detail))
         self._on_lost(lease)
-        self._lost.set()
+        self._news.set()
 
     async def run(self) -> None:
         """Beat, and join again whenever the lease was lost; until cancelled."""
@@ -128,14 +128,15 @@ class Membership:
                     await self._keep(self.lease)
                 except RuntimeError as exc:  # out of threads
                     logger.error("node %s cannot give signs of life: %s", self.lease.node, exc)  # noqa: TRY400
-                    await backoff.sleep(self._clock)
-                else:
+                if self.lease.is_lost:
                     await self._join_again()
+                else:
+                    await backoff.sleep(self._clock)
         finally:
             self._clock.work_ended()
 
     async def _keep(self, lease: Lease) -> None:
-        """Beat until *lease* is lost."""
+        """Beat until *lease* is lost, or the thread has ended by itself: out of memory, or of file descriptors."""
         self._heartbeat = heartbeat = Heartbeat(
             self._store,
             lease,
@@ -143,13 +144,14 @@ class Membership:
             is_well=self._is_well,
             on_beat=self._note_beat,
             on_lost=lambda: self.lose(lease),
+            on_ended=self._news.set,
         )
         heartbeat.start()
         try:
-            while not lease.is_lost:
+            while not lease.is_lost and not heartbeat.has_ended:
                 pause = timedelta(seconds=lease.seconds / BEATS)
-                await self._clock.wait(self._lost, None if self._clock.is_real else self._clock.now() + pause)
-                self._lost.arm()
+                await self._clock.wait(self._news, None if self._clock.is_real else self._clock.now() + pause)
+                self._news.arm()
                 if not self._clock.is_real and not lease.is_lost:
                     await heartbeat.beat()
         finally:

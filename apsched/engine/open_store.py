@@ -164,6 +164,8 @@ class OpenStore:
         with anyio.move_on_after(END_PATIENCE):
             await has_ended.wait()
         self.loop.abort()
+        with anyio.move_on_after(END_PATIENCE):
+            await has_ended.wait()  # for a transaction that cannot be cancelled any more
         if self.loop.is_unsure:
             try:
                 with anyio.fail_after(END_PATIENCE):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from apsched.async_scheduler import AsyncScheduler
@@ -22,6 +23,7 @@ from apsched.jobstores.memory import MemoryJobStore
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
 from tests.engine.cluster import Line
+from tests.engine.test_hints import Wire, WireNotifier
 
 CLUSTER_EVENTS = EVENT_JOB_ABANDONED | EVENT_LEASE_LOST | EVENT_NODE_LOST
 
@@ -321,6 +323,59 @@ async def test_a_store_that_is_away_does_not_hang_the_end(
     assert "how 1 runs ended cannot be stored" in caplog.text
     assert "cannot take leave" in caplog.text
     await clock.advance(100)
+
+
+async def test_an_answer_that_comes_after_the_end_is_waited_for(core: MemoryJobStore, clock: VirtualClock) -> None:
+    member = Member(core, clock)
+    take_due = member.line.take_due
+
+    async def slow(*args: Any) -> Any:
+        with anyio.CancelScope(shield=True), clock.parked():  # a transaction that is on its way
+            await anyio.sleep(0.1)
+        return await take_due(*args)
+
+    async with member.scheduler:
+        await member.scheduler.pause()
+        await member.scheduler.add_job(int, id="job", on_crash="abandon")
+        await clock.advance()
+        member.line.take_due = slow  # type: ignore[assignment, method-assign]  # a server that takes its time
+        await member.scheduler.resume()
+        await anyio.lowlevel.checkpoint()
+
+    async with Member(core, clock).scheduler as other:
+        await clock.advance(1)
+        (run,) = await other.get_runs("job")
+
+    assert run.outcome is Outcome.SUCCEEDED
+
+
+# turns
+
+
+async def test_a_run_that_waits_for_one_on_another_node_starts_when_that_ends(
+    core: MemoryJobStore, clock: VirtualClock, at: Any
+) -> None:
+    began: list[datetime] = []
+
+    async def work() -> None:
+        began.append(clock.now())
+        await clock.sleep(15)
+
+    wire = Wire()
+    one, two = (Member(core, clock, max_idle=3600) for _ in range(2))
+    for member in (one, two):
+        member.line.own = WireNotifier(wire)
+    async with one.scheduler, two.scheduler:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(work, "interval", seconds=10, id="job", overlap="queue_all", end_date=at(20))
+        await clock.advance(11)
+        await one.scheduler.pause()
+        await two.scheduler.resume()
+        await clock.advance(10)  # the second node puts the second run into the queue
+        await one.scheduler.resume()
+        await clock.advance(60)
+
+    assert began == [at(10), at(25)]
 
 
 # waiting for runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -60,7 +61,13 @@ class Life:
         self.tries: list[bool] = []
         self.lost = anyio.Event()
         self.heart = Heartbeat(
-            store, self.lease, clock, is_well=lambda: self.is_well, on_beat=self.tries.append, on_lost=self.lost.set
+            store,
+            self.lease,
+            clock,
+            is_well=lambda: self.is_well,
+            on_beat=self.tries.append,
+            on_lost=self.lost.set,
+            on_ended=lambda: None,
         )
 
 
@@ -164,8 +171,6 @@ async def test_a_server_that_hangs_is_left_after_a_while(store: Pulse) -> None:
     class Hanging(Pulse):
         @asynccontextmanager
         async def _counted(self, node: str) -> AsyncGenerator[Beat]:
-            import asyncio
-
             async def beat() -> bool:
                 self.beats += 1
                 await asyncio.Event().wait()
@@ -222,6 +227,27 @@ async def test_no_thread_is_left_of_a_scheduler_on_a_shared_store(store: Pulse) 
         await wait_until(lambda: store.beats >= 2)
 
     assert set(threading.enumerate()) == before
+
+
+async def test_a_heartbeat_that_has_ended_by_itself_begins_again(
+    store: Pulse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = asyncio.run
+    left = 2
+
+    def run_soon(*args: Any, **options: Any) -> Any:
+        nonlocal left
+        if left and threading.current_thread().name == "apsched-heartbeat":
+            left -= 1
+            args[0].close()
+            raise OSError(24, "Too many open files")
+        return run(*args, **options)
+
+    monkeypatch.setattr(asyncio, "run", run_soon)
+    async with AsyncScheduler(jobstores={"default": store}, lease=1):
+        await wait_until(lambda: store.beats >= 2)
+
+    assert caplog.text.count("has failed, and another takes its place") == 2
 
 
 async def test_a_store_that_is_not_shared_has_no_heartbeat() -> None:

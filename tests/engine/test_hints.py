@@ -38,6 +38,7 @@ class WireNotifier(Notifier):
         refused: How often it cannot be opened.
         is_deaf: Whether notifying fails.
         is_hung: Whether notifying never comes back.
+        may_hear: Set when the server lets it listen.
     """
 
     def __init__(self, wire: Wire) -> None:
@@ -45,6 +46,8 @@ class WireNotifier(Notifier):
         self.refused = 0
         self.is_deaf = False
         self.is_hung = False
+        self.may_hear = anyio.Event()
+        self.may_hear.set()
         self.opened = 0
         self._own: MemoryObjectSendStream[str] | None = None
 
@@ -74,6 +77,7 @@ class WireNotifier(Notifier):
 
     @asynccontextmanager
     async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
+        await self.may_hear.wait()
         sender, receiver = anyio.create_memory_object_stream[str](100)
         self._own = sender
         self.wire.listeners.append(sender)
@@ -229,6 +233,42 @@ async def test_what_changed_while_nobody_listened_is_looked_for(clock: VirtualCl
         await one.scheduler.pause()
         await one.scheduler.add_job(notes.time)
         await clock.advance(2)
+
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("brought_by", ["store", "user"])
+async def test_what_changed_before_the_server_let_a_node_listen_is_looked_for(
+    clock: VirtualClock, notes: Any, brought_by: str
+) -> None:
+    wire, core = Wire(), MemoryJobStore()
+    one, two = Node(core, clock, wire), Node(core, clock, wire)
+    two.notifier.may_hear = anyio.Event()
+    if brought_by == "user":
+        two.line.own = None
+        options: dict[str, Any] = {"jobstores": {"default": two.line}, "notifier": two.notifier}
+        two.scheduler = AsyncScheduler(clock=clock, timezone="UTC", max_idle=3600, **options)
+    async with one.scheduler, two.scheduler:
+        with clock.parked():  # the one that waits for the server
+            await one.scheduler.pause()
+            await clock.advance(1)
+            await one.scheduler.add_job(notes.time)
+            await moment(clock)
+        before = list(notes)
+        two.notifier.may_hear.set()
+        await moment(clock)
+
+    assert before == []
+    assert notes == [1.1]
+
+
+async def test_a_hint_that_is_lost_costs_max_idle(nodes: tuple[Node, Node], clock: VirtualClock, notes: Any) -> None:
+    one, _ = nodes
+    one.notifier.is_deaf = True
+    await one.scheduler.pause()
+
+    await one.scheduler.add_job(notes.time)
+    await clock.advance(3600)
 
     assert len(notes) == 1
 
