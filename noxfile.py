@@ -94,8 +94,8 @@ def install_servers(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show a scheduler at work."""
-    session.install("-q", ".")
+    """Show a scheduler at work; kill it and start it again: it goes on."""
+    session.install("-q", ".[sqlite]")
     session.run("python", "-m", "apsched.demo", *session.posargs)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -40,7 +41,8 @@ class Line:
     What is known of one job.
 
     Attributes:
-        job: The job; its next run time moves on by itself.
+        job: The job.
+        next_run_time: When it is due next, aware; None for never.
         last: The run that ended last.
         succeeded: How many runs did.
         failed: How many runs did.
@@ -49,6 +51,7 @@ class Line:
     """
 
     job: Job
+    next_run_time: datetime | None = None
     last: Run | None = None
     succeeded: int = 0
     failed: int = 0
@@ -58,8 +61,6 @@ class Line:
     def note(self, run: Run) -> None:
         """Count a run that has ended."""
         self.last = run
-        if run.node is not None:
-            self.under_way -= 1
         if run.outcome is Outcome.SUCCEEDED:
             self.succeeded += 1
         elif run.outcome is Outcome.FAILED:
@@ -74,15 +75,25 @@ class Board:
 
     Args:
         jobs: The jobs to follow.
+        past: The runs so far, the latest first.
 
     Attributes:
         lines: Job id -> what is known of it, in the order of *jobs*.
         news: The last runs that did not succeed.
     """
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, jobs: Iterable[Job], past: Sequence[Run] = ()) -> None:
         self.lines: dict[str, Line] = {job.id: Line(job) for job in jobs}
         self.news: deque[Run] = deque(maxlen=NEWS)
+        for run in reversed(past):
+            if run.outcome.is_final and run.job_id in self.lines:
+                self._note(run)
+
+    def look_ahead(self, jobs: Iterable[Job]) -> None:
+        """Take note of when each of *jobs* is due next; those that are missing are finished."""
+        times = {job.id: job.next_run_time for job in jobs}
+        for job_id, line in self.lines.items():
+            line.next_run_time = times.get(job_id)
 
     def listen(self, event: JobSubmissionEvent | JobExecutionEvent) -> None:
         """Take note of the runs in *event*; a listener for `EVENT_JOB_SUBMITTED` and `ENDS`."""
@@ -91,6 +102,8 @@ class Board:
             self.lines[event.job_id].under_way += len(runs)
             return
         for run in runs:
+            if run.node is not None:
+                self.lines[run.job_id].under_way -= 1
             self._note(run)
 
     def _note(self, run: Run) -> None:

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from itertools import count
 from pathlib import Path
 from statistics import quantiles
@@ -27,6 +28,10 @@ PATHS = ("/", "/shop", "/shop/tea", "/shop/cups", "/basket", "/login", "/search?
 STATUSES = (200, 200, 200, 200, 200, 200, 200, 304, 404, 500)
 GOODS = ("sencha", "oolong", "assam", "teapot", "cup")
 LINE = re.compile(r'\S+ - - \[[^]]+] "GET (?P<path>\S+) HTTP/1\.1" (?P<status>\d{3}) (?P<size>\d+) (?P<ms>[\d.]+)')
+ORDER = re.compile(r"order-(\d+)\.csv")
+
+FILES = ("access.log", "index.csv", "measurements.csv", "summary.json", "manifest.json", "opened.txt")
+FOLDERS = ("inbox", "orders", "rejected", "logs", "mirror")
 
 FAULTY_EVERY = 4  # orders
 KEPT_LOGS = 2  # rotated ones
@@ -34,7 +39,6 @@ MIRROR_PAUSE = 0.25  # seconds after each file that is copied, so that others ma
 MIRROR_FILES = 12
 
 chance: random.Random = random.Random()  # noqa: S311  # for visitors, not for secrets
-order_numbers: count[int] = count(1)
 
 
 async def serve_traffic(folder: str) -> int:
@@ -57,12 +61,26 @@ def visit(now: datetime) -> str:
 
 async def receive_order(folder: str) -> str:
     """Put an order into the inbox, as a customer would; return its file name."""
-    number = next(order_numbers)
+    number = next(order_numbers(folder))
     amount = "three" if number % FAULTY_EVERY == 0 else str(chance.randint(1, 9))
-    path = anyio.Path(folder, "inbox", f"order-{number:04}.csv")
-    await path.parent.mkdir(exist_ok=True)
-    await path.write_text(f"goods,amount\n{chance.choice(GOODS)},{amount}\n", encoding="utf-8")
+    path = Path(folder, "inbox", f"order-{number:04}.csv")
+    await anyio.Path(path.parent).mkdir(exist_ok=True)
+    await anyio.to_thread.run_sync(write, path, f"goods,amount\n{chance.choice(GOODS)},{amount}\n")
     return path.name
+
+
+def write(path: Path, text: str) -> None:
+    """Write a whole file or none, even if the process is killed."""
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+@cache
+def order_numbers(folder: str) -> count[int]:
+    """Return the numbers of the orders to come: they go on from those of the files that are there."""
+    found = (ORDER.fullmatch(path.name) for path, _ in files(Path(folder)))
+    return count(1 + max((int(match[1]) for match in found if match), default=0))
 
 
 def file_orders(folder: str) -> int:
@@ -91,10 +109,11 @@ def move(file: Path, folder: Path) -> None:
 
 
 def measure(folder: str) -> None:
-    """Add a line to the measurements: the time and the size of the access log."""
+    """Add a line to the measurements: the time and the size of the access log, 0 while it is being rotated."""
     root = Path(folder)
-    log = root / "access.log"
-    size = log.stat().st_size if log.exists() else 0
+    size = 0
+    with suppress(FileNotFoundError):
+        size = (root / "access.log").stat().st_size
     with (root / "measurements.csv").open("a", encoding="utf-8") as file:
         file.write(f"{SystemClock().now().isoformat(timespec='milliseconds')},{size}\n")
 
@@ -112,7 +131,7 @@ def summarise(folder: str) -> dict[str, object]:
         "top_paths": dict(Counter(match["path"] for match in visits).most_common(3)),
         "milliseconds": percentiles(times),
     }
-    (root / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    write(root / "summary.json", json.dumps(summary, indent=2))
     return summary
 
 
@@ -174,7 +193,7 @@ def list_files(folder: str) -> int:
     """Write the names and sizes of all files to `manifest.json`; return how many there are."""
     root = Path(folder)
     sizes = {path.relative_to(root).as_posix(): size for path, size in files(root)}
-    (root / "manifest.json").write_text(json.dumps(sizes, indent=2, sort_keys=True), encoding="utf-8")
+    write(root / "manifest.json", json.dumps(sizes, indent=2, sort_keys=True))
     return len(sizes)
 
 

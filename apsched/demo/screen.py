@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +99,10 @@ class Screen:
         """Return *text* as it is to be written."""
         return f"\x1b[{CODES[style]}m{text}\x1b[0m" if style and self._has_colours else text
 
+    def wrapped(self, lines: Iterable[str]) -> list[str]:
+        """Return *lines*, those that are too long as several."""
+        return [part for line in lines for part in textwrap.wrap(line, self.width, break_on_hyphens=False)]
+
     def heading(self, text: str, rest: str = "") -> list[str]:
         """Return an empty line and a heading."""
         return ["", self.styled(text, "bold") + self.styled(cut(rest, self.width - len(text)), "dim")]
@@ -176,7 +181,7 @@ def board_row(line: Line, now: datetime) -> list[Cell]:
         Cell("running", "bold") if line.under_way else outcome_cell(last),
         Cell("" if last is None or last.lateness is None else f"{last.lateness * 1000:.1f}"),
         Cell("" if last is None or last.duration is None else f"{last.duration:.3f}"),
-        Cell(until(job.next_run_time, now)),
+        Cell(until(line.next_run_time, now)),
         Cell(number(line.succeeded), "good"),
         Cell(number(line.failed), "bad"),
         Cell(number(line.not_run), "odd"),

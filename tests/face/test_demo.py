@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,15 +22,52 @@ from apsched.triggers.interval import IntervalTrigger
 pytestmark = pytest.mark.slow
 
 
-def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+ONE_JOB = """
+[tidy]
+func = "apsched.demo.jobs:tidy"
+trigger = {type = "interval", seconds = 0.25}
+"""
+
+
+def demo(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "apsched.demo", *arguments],
         env={**os.environ, **environment},
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
     )
+
+
+def start_demo(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-m", "apsched.demo", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def query(folder: Path, statement: str, *values: str) -> list[tuple[object, ...]]:
+    """Look into the store from without."""
+    if not (folder / "jobs.sqlite").exists():
+        return []
+    with closing(sqlite3.connect(folder / "jobs.sqlite", timeout=20)) as connection, suppress(sqlite3.OperationalError):
+        return connection.execute(statement, values).fetchall()
+    return []  # there are no tables yet
+
+
+def wait_for_run_under_way(folder: Path, job_id: str) -> None:
+    deadline = time.monotonic() + 30
+    statement = "SELECT 1 FROM apsched_runs WHERE job_id = ? AND outcome = 'running'"
+    while not query(folder, statement, job_id):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def succeeded_runs(folder: Path) -> set[tuple[object, ...]]:
+    statement = (
+        "SELECT job_id, nominal_time, node, started_at, finished_at FROM apsched_runs WHERE outcome = 'succeeded'"
+    )
+    return set(query(folder, statement))
 
 
 def test_it_works_on_real_files_and_shows_the_history(tmp_path: Path) -> None:
@@ -66,20 +106,77 @@ def test_a_schedule_that_is_there_is_kept_and_a_failure_is_told(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
-def test_a_temporary_folder_is_gone_at_the_end() -> None:
-    done = demo("--seconds", "1")
+def test_it_works_in_the_current_folder_unless_told_otherwise(tmp_path: Path) -> None:
+    done = demo("--seconds", "1", cwd=tmp_path)
 
-    folder = Path(done.stdout.split("Schedule: ")[1].splitlines()[0]).parent
-    assert not folder.exists()
+    assert f"Job store: {(tmp_path / 'apsched-demo' / 'jobs.sqlite').resolve()}" in done.stdout
+    assert "Nothing has run here yet." in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_half_way_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with start_demo("--folder", folder) as killed:
+        wait_for_run_under_way(tmp_path, "mirror")  # takes 3 seconds
+        killed.kill()
+        killed.communicate()
+    before = succeeded_runs(tmp_path)
+
+    done = demo("--seconds", "6", "--folder", folder)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f":{killed.pid}:" in done.stdout.split("Did not shut down: ")[1].splitlines()[0]
+    assert "Under way then, and run again when that is certain: mirror." in done.stdout
+    assert len(done.stdout.split("Starts on this store")[1].split("no node for")) == 2
+    again = done.stdout.split("Under way when their node was killed, and run again")[1].split("\n\n")[0]
+    assert "mirror       succeeded" in again
+    assert before < succeeded_runs(tmp_path)  # none is lost, none is changed
+    assert "All went as planned." in done.stdout
+
+
+def test_a_fresh_start_forgets_what_earlier_ones_have_left_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "schedule.toml").write_text(ONE_JOB)
+
+    kept = demo("--seconds", "1", "--folder", str(tmp_path), "--fresh")  # there has been no earlier one
+    (tmp_path / "diary.txt").write_text("mine")
+    anew = demo("--seconds", "1", "--folder", str(tmp_path), "--fresh")
+
+    assert "measure " not in kept.stdout
+    assert "Nothing has run here yet." in anew.stdout
+    assert "measure " in anew.stdout
+    assert (tmp_path / "diary.txt").read_text() == "mine"
+
+
+def test_a_changed_schedule_changes_the_jobs(tmp_path: Path) -> None:
+    (tmp_path / "schedule.toml").write_text(ONE_JOB)
+    demo("--seconds", "1", "--folder", str(tmp_path))
+    (tmp_path / "schedule.toml").write_text(ONE_JOB.replace("0.25", "0.4"))
+
+    done = demo("--seconds", "3", "--folder", str(tmp_path))
+
+    assert "Goes on from" in done.stdout
+    assert "interval[0:00:00.4" in done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_store_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "jobs.sqlite").write_text("a letter to my aunt, of more than one hundred characters" * 20)
+
+    done = demo("--seconds", "1", "--folder", str(tmp_path))
+
+    assert done.returncode == 1
+    assert f"The demo cannot run in {tmp_path}" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-u", "-m", "apsched.demo", "--seconds", "60", "--folder", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start_demo("--seconds", "60", "--folder", str(tmp_path)) as process:
         assert process.stdout is not None
-        while "running" not in process.stdout.readline():
-            pass
+        for line in process.stdout:
+            if "running" in line:
+                break
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
 
