@@ -4,6 +4,8 @@ Errors are in `apsched.exceptions`, event codes and classes in `apsched.events`,
 asynchronous in `apsched.schedulers`.
 """
 
+import importlib.metadata
+
 from apsched.async_scheduler import AsyncScheduler
 from apsched.engine.explain import Explanation
 from apsched.engine.health import ExecutorHealth, Health, StoreHealth
@@ -25,5 +27,14 @@ __all__ = [
     "RunHandle",
     "StoreHealth",
     "SyncReport",
+    "__version__",
     "current_run",
+    "version",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for, which a program that was packed without its metadata need not do."""
+    if name in ("__version__", "version"):
+        return importlib.metadata.version("apsched")
+    raise AttributeError(f"module 'apsched' has no attribute {name!r}")

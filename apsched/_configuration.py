@@ -54,8 +54,8 @@ def configurable(method: Callable[P, None]) -> Callable[P, None]:
         subject = type(self).__name__ if is_constructor else method.__name__
         known = [name for cls in type(self).__mro__ for name in _option_names(cls, method.__name__)]
         given: dict[str, Any] = dict(options)
-        prefix = given.pop("prefix", PREFIXES)
         config = others.pop(0) if others else given.pop("gconfig", None)
+        prefix = others.pop(0) if others and not is_constructor else given.pop("prefix", PREFIXES)
         if others:
             raise TypeError(f"{subject} takes one dictionary and keywords, got also {others[0]!r}")
         merged = _merge(subject, dict.fromkeys(known), config, prefix, given)

@@ -211,8 +211,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
     def configure(
         self,
         gconfig: Mapping[str, Any] | None = None,
-        *,
         prefix: str | Sequence[str] | None = PREFIXES,
+        *,
         jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
         executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
@@ -445,21 +445,32 @@ class AsyncScheduler(JobRegistry, RunHistory):
             self._forget_stage(alias)
         self._publish(SchedulerEvent, EVENT_JOBSTORE_ADDED, alias=alias)
 
-    async def remove_jobstore(self, alias: str) -> None:
+    async def remove_jobstore(self, alias: str, shutdown: bool = True) -> None:
         """
-        Close a job store, once its runs under way have ended, and forget it; what it holds stays in it.
+        Forget a job store, and close it when its runs under way have ended; what it holds stays in it.
+
+        Args:
+            alias: Its alias.
+            shutdown: Whether to return only when it is closed; otherwise that happens in the background.
 
         Raises:
             AliasLookupError: There is no store of that alias.
             SchedulerStateError: It is called from a job of that store and would wait for that job.
         """
         self._aliases(alias)
-        if self._runner is not None and (job := self._runner.current_job) is not None and job.jobstore == alias:
+        job = None if self._runner is None else self._runner.current_job
+        if shutdown and job is not None and job.jobstore == alias:
             raise SchedulerStateError(
-                f"remove_jobstore({alias!r}) was called from job {job.id!r} of that store, for which it would wait"
+                f"remove_jobstore({alias!r}) was called from job {job.id!r} of that store, for which it would wait; "
+                "pass shutdown=False"
             )
         if self._is_started:
-            await self._parts.pop(("store", alias)).close()
+            part = self._parts.pop(("store", alias))
+            part.closing.set()
+            if shutdown:
+                await part.closed.wait()
+            else:
+                del self._open[alias]
         del self._stores[alias]
         self._stages.pop(alias, None)
         self._publish(SchedulerEvent, EVENT_JOBSTORE_REMOVED, alias=alias)
@@ -486,13 +497,14 @@ class AsyncScheduler(JobRegistry, RunHistory):
             await self._part_tasks.start(self._host_executor, alias, made)
         self._publish(SchedulerEvent, EVENT_EXECUTOR_ADDED, alias=alias)
 
-    async def remove_executor(self, alias: str, wait: bool = True) -> None:
+    async def remove_executor(self, alias: str, shutdown: bool = True, *, wait: bool = True) -> None:
         """
-        Give an executor no more runs and close it; jobs that name it are quarantined when they are due.
+        Give an executor no more runs, and close it when it has none; jobs that name it are quarantined when due.
 
         Args:
             alias: Its alias.
-            wait: Whether its runs under way are waited for; otherwise they are cancelled.
+            shutdown: Whether to return only when it is closed; otherwise that happens in the background.
+            wait: Whether its runs under way may end; otherwise they are cancelled.
 
         Raises:
             AliasLookupError: There is no executor of that alias.
@@ -500,17 +512,21 @@ class AsyncScheduler(JobRegistry, RunHistory):
         """
         if alias not in self._executors:
             raise AliasLookupError("executor", alias, self._executors)
-        if self._runner is not None and (job := self._runner.current_job) is not None and job.executor == alias:
+        job = None if self._runner is None else self._runner.current_job
+        if shutdown and job is not None and job.executor == alias:
             raise SchedulerStateError(
-                f"remove_executor({alias!r}) was called from job {job.id!r} on that executor, for which it would wait"
+                f"remove_executor({alias!r}) was called from job {job.id!r} on that executor, for which it would wait; "
+                "pass shutdown=False"
             )
+        executor = self._executors.pop(alias)
         if self._runner is not None:
             self._slots.remove(alias)
             if not wait:
                 self._runner.cancel_all(f"executor {alias!r} was removed", alias)
-            await self._runner.wait_until_idle(alias)
-            await self._parts.pop(("executor", alias)).close()
-        del self._executors[alias]
+            part = self._parts.pop(("executor", alias))
+            self._part_tasks.start_soon(self._close_when_idle, executor, part, self._runner)
+            if shutdown:
+                await part.closed.wait()
         self._publish(SchedulerEvent, EVENT_EXECUTOR_REMOVED, alias=alias)
 
     async def add_listener(self, callback: Listener, mask: int = EVENT_ALL) -> None:
@@ -638,7 +654,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 try:
                     await opened.serve(part.closing, task_status=task_status)
                 finally:
-                    del self._open[alias]
+                    if self._open.get(alias) is opened:  # not so if it was removed, and perhaps another one added
+                        del self._open[alias]
         finally:
             part.closed.set()
 
@@ -670,6 +687,10 @@ class AsyncScheduler(JobRegistry, RunHistory):
                 await part.closing.wait()
         finally:
             part.closed.set()
+
+    async def _close_when_idle(self, executor: Executor, part: _Part, runner: Runner) -> None:
+        await runner.wait_until_idle(executor)
+        await part.close()
 
     async def _listen(self) -> None:
         """Look at a store when another node says that it has changed."""

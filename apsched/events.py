@@ -36,7 +36,7 @@ from typing import Any
 
 import attrs
 
-from apsched.run import Run
+from apsched.run import Outcome, Run
 
 EVENT_SCHEDULER_STARTED = EVENT_SCHEDULER_START = 2**0
 EVENT_SCHEDULER_SHUTDOWN = 2**1
@@ -73,6 +73,16 @@ NAMES: dict[int, str] = {
 }
 """Code -> name of the constant."""
 
+OUTCOMES: dict[int, Outcome] = {
+    EVENT_JOB_EXECUTED: Outcome.SUCCEEDED,
+    EVENT_JOB_ERROR: Outcome.FAILED,
+    EVENT_JOB_MISSED: Outcome.MISSED,
+    EVENT_JOB_COALESCED: Outcome.COALESCED,
+    EVENT_JOB_CANCELLED: Outcome.CANCELLED,
+    EVENT_JOB_ABANDONED: Outcome.ABANDONED,
+}
+"""Code of a `JobExecutionEvent` -> what became of the run."""
+
 
 @attrs.frozen(eq=False)
 class SchedulerEvent:
@@ -105,8 +115,9 @@ class JobEvent(SchedulerEvent):
         jobstore: Alias of its store.
     """
 
-    job_id: str = attrs.field(kw_only=True)
-    jobstore: str = attrs.field(kw_only=True)
+    job_id: str
+    jobstore: str
+    alias: str | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen(eq=False)
@@ -119,8 +130,8 @@ class JobSubmissionEvent(JobEvent):
         runs: The runs.
     """
 
-    scheduled_run_times: list[datetime] = attrs.field(kw_only=True)
-    runs: tuple[Run, ...] = attrs.field(kw_only=True)
+    scheduled_run_times: list[datetime]
+    runs: tuple[Run, ...] = attrs.field(default=(), kw_only=True)
 
 
 @attrs.frozen(eq=False)
@@ -133,11 +144,22 @@ class JobExecutionEvent(JobEvent):
         retval: What the callable returned.
         exception: What it raised; None if it did not, or if that happened on another node.
         traceback: The traceback of that, as text.
-        run: The run.
+        run: The run; where it is not given, one that is made of the other attributes.
     """
 
-    scheduled_run_time: datetime = attrs.field(kw_only=True)
-    retval: Any = attrs.field(default=None, kw_only=True)
-    exception: BaseException | None = attrs.field(default=None, kw_only=True)
-    traceback: str | None = attrs.field(default=None, kw_only=True)
+    scheduled_run_time: datetime
+    retval: Any = None
+    exception: BaseException | None = None
+    traceback: str | None = None
     run: Run = attrs.field(kw_only=True)
+
+    @run.default
+    def _run_of_the_rest(self) -> Run:
+        return Run(
+            job_id=self.job_id,
+            nominal_time=self.scheduled_run_time,
+            due_time=self.scheduled_run_time,
+            outcome=OUTCOMES[self.code],
+            retval=self.retval,
+            error=self.traceback,
+        )

@@ -5,6 +5,7 @@ ApschedError
 ├── ConflictingIdError (KeyError)          the id is taken
 ├── AliasLookupError (KeyError)            no executor or job store of that alias
 ├── TransientJobError (ValueError)         the job cannot be stored there
+├── MaxInstancesReachedError               an executor of the APScheduler 3 kind has enough runs of the job
 ├── UnstorableError (ValueError)           a value is of a type that a serializer does not take
 ├── JobStoreUnavailableError               the server of a job store cannot be reached or refuses
 ├── JobStoreVersionError                   what a job store finds was written by another version
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable
+from typing import Any
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80  # characters
@@ -77,6 +79,17 @@ class TransientJobError(ApschedError, ValueError):
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"Job ({job_id}) cannot be added to this job store: {reason}")
         self.job_id = job_id
+
+
+class MaxInstancesReachedError(ApschedError):
+    """
+    A run is given to an executor of the APScheduler 3 kind while `max_instances` runs of its job are under way there.
+
+    No executor of this package raises it: the scheduler does not give such a run out.
+    """
+
+    def __init__(self, job: Any) -> None:
+        super().__init__(f'Job "{job.id}" has already reached its maximum number of instances ({job.max_instances})')
 
 
 class JobStoreUnavailableError(ApschedError):

@@ -20,7 +20,7 @@ from apsched.engine.lease import Lease
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
 from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
-from apsched.executors.base import Call
+from apsched.executors.base import Call, Executor
 from apsched.job import Job
 from apsched.run import Outcome, Run
 
@@ -99,7 +99,7 @@ class Runner:
         self._slots = slots
         self._tasks = tasks
         self._under_way: dict[Run, _UnderWay] = {}
-        self._idle_waiters: list[tuple[str | None, Waiter[None]]] = []
+        self._idle_waiters: list[tuple[Executor | None, Waiter[None]]] = []
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -166,16 +166,18 @@ class Runner:
                 under_way.goes_back = True
                 self._cancel(under_way, reason)
 
-    async def wait_until_idle(self, executor: str | None = None) -> None:
-        """Return when no run is under way, or none on the executor of that alias."""
+    async def wait_until_idle(self, executor: Executor | None = None) -> None:
+        """Return when no run is under way, or none on *executor*."""
         if self._is_idle(executor):
             return
         waiter: Waiter[None] = _eventloop.current().waiter()
         self._idle_waiters.append((executor, waiter))
         await waiter.wait()
 
-    def _is_idle(self, executor: str | None) -> bool:
-        return not any(executor in (None, under_way.job.executor) for under_way in self._under_way.values())
+    def _is_idle(self, executor: Executor | None) -> bool:
+        if executor is None:
+            return not self._under_way
+        return not any(under_way.slot.executor is executor for under_way in self._under_way.values())
 
     def _submit(self, under_way: _UnderWay, func: Callable[..., Any]) -> None:
         """Run it without a task of its own."""

@@ -9,6 +9,10 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
+from apsched.exceptions import MaxInstancesReachedError
+
+__all__ = ["Call", "Ending", "Executor", "MaxInstancesReachedError"]  # the error is here too, as in APScheduler 3
+
 Ending: TypeAlias = Callable[[Any, BaseException | None], None]
 """(what the callable returned, what it raised or None); called once, in the thread of the event loop."""
 

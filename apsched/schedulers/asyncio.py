@@ -53,8 +53,8 @@ class AsyncIOScheduler(FrameworkScheduler[AsyncioForeignLoop]):
     def configure(
         self,
         gconfig: Mapping[str, Any] | None = None,
-        *,
         prefix: str | Sequence[str] | None = PREFIXES,
+        *,
         event_loop: asyncio.AbstractEventLoop | str | None = None,
         **options: Any,
     ) -> None:

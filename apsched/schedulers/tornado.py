@@ -61,8 +61,8 @@ class TornadoScheduler(FrameworkScheduler[AsyncioForeignLoop]):
     def configure(
         self,
         gconfig: Mapping[str, Any] | None = None,
-        *,
         prefix: str | Sequence[str] | None = PREFIXES,
+        *,
         io_loop: IOLoop | str | None = None,
         **options: Any,
     ) -> None:

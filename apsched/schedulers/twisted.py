@@ -66,8 +66,8 @@ class TwistedScheduler(FrameworkScheduler[ReactorLoop]):
     def configure(
         self,
         gconfig: Mapping[str, Any] | None = None,
-        *,
         prefix: str | Sequence[str] | None = PREFIXES,
+        *,
         reactor: Any = None,
         **options: Any,
     ) -> None:

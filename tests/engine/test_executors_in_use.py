@@ -166,6 +166,47 @@ async def test_removing_an_executor_without_waiting_cancels_its_runs(
     assert (await scheduler.get_runs(other.id))[0].outcome is Outcome.SUCCEEDED
 
 
+async def test_an_executor_may_be_replaced_while_its_runs_go_on(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    await scheduler.add_executor(AsyncIOExecutor(), "extra")
+    old = await scheduler.add_job(clock.sleep, args=[10], executor="extra")
+    await clock.advance(1)
+
+    await scheduler.remove_executor("extra", shutdown=False)
+    await scheduler.add_executor(AsyncIOExecutor(), "extra")
+    new = await scheduler.add_job(clock.sleep, args=[2], executor="extra")
+    await clock.advance(20)
+
+    assert [(await scheduler.get_runs(job.id))[0].outcome for job in (old, new)] == [Outcome.SUCCEEDED] * 2
+
+
+async def test_a_job_may_remove_its_executor_if_it_does_not_wait(
+    scheduler: AsyncScheduler, clock: VirtualClock
+) -> None:
+    await scheduler.add_executor(AsyncIOExecutor(), "extra")
+    job = await scheduler.add_job(scheduler.remove_executor, args=["extra", False], executor="extra")
+
+    await clock.advance()
+
+    assert (await scheduler.get_runs(job.id))[0].outcome is Outcome.SUCCEEDED
+    assert "extra" not in (await scheduler.health()).executors
+
+
+async def test_a_cancelled_removal_goes_on_in_the_background(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
+    await scheduler.add_executor(AsyncIOExecutor(), "extra")
+    job = await scheduler.add_job(clock.sleep, args=[10], executor="extra")
+    await clock.advance(1)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.remove_executor, "extra")
+        await clock.advance(1)
+        tasks.cancel_scope.cancel()
+    await clock.advance(20)
+
+    assert (await scheduler.get_runs(job.id))[0].outcome is Outcome.SUCCEEDED
+
+
 async def test_a_job_may_not_wait_for_itself_by_removing_its_executor(
     scheduler: AsyncScheduler, clock: VirtualClock
 ) -> None:

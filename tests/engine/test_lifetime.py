@@ -555,6 +555,25 @@ async def test_removing_a_store_waits_for_its_runs(scheduler: AsyncScheduler, cl
         await scheduler.get_jobs("extra")
 
 
+async def test_a_store_may_be_replaced_while_its_runs_go_on(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    first, second = Store("first", notes), Store("second", notes)
+    await scheduler.add_jobstore(first, "extra")
+    await scheduler.add_job(clock.sleep, args=[10], jobstore="extra", id="old")
+    await clock.advance()
+
+    await scheduler.remove_jobstore("extra", shutdown=False)
+    await scheduler.add_jobstore(second, "extra")
+    await scheduler.add_job(int, jobstore="extra", id="new")
+    await clock.advance(20)
+    await anyio.wait_all_tasks_blocked()  # it closes in the background
+
+    assert notes == ["first opens", "second opens", "first closes"]
+    assert [run.outcome.value for run in await first.runs(_all_of("old"), 9)] == ["succeeded"]
+    assert [run.outcome.value for run in await scheduler.get_runs("new")] == ["succeeded"]
+
+
 async def test_a_job_may_not_wait_for_itself_by_removing_its_store(
     scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
 ) -> None:

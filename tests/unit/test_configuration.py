@@ -524,3 +524,12 @@ def test_a_configuration_that_is_refused_changes_nothing() -> None:
         scheduler.configure({"apsched.timezone": "Europe/Helsinki", "apsched.executors.a.type": "nothing"})
 
     assert describe(scheduler) == before
+
+
+@pytest.mark.parametrize("make", SCHEDULERS)
+def test_configure_takes_the_prefix_in_second_place_as_in_apscheduler_3(make: Callable[..., Any]) -> None:
+    scheduler = make()
+
+    scheduler.configure({"mine.timezone": "Europe/Helsinki"}, "mine.")
+
+    assert str(scheduler.timezone) == "Europe/Helsinki"

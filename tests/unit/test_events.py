@@ -85,6 +85,16 @@ def test_events_have_the_attributes_of_apscheduler_3() -> None:
     assert (missed.retval, missed.exception, missed.traceback) == (None, None, None)
 
 
+def test_events_are_made_as_in_apscheduler_3() -> None:
+    submitted = JobSubmissionEvent(events.EVENT_JOB_SUBMITTED, "job", "default", [T0])
+    failed = JobExecutionEvent(events.EVENT_JOB_ERROR, "job", "default", T0, None, LookupError("no"), "the traceback")
+
+    assert (submitted.job_id, submitted.scheduled_run_times, submitted.runs) == ("job", [T0], ())
+    assert (failed.scheduled_run_time, str(failed.exception), failed.traceback) == (T0, "no", "the traceback")
+    assert (failed.run.id, failed.run.outcome) == ("job@2026-07-01T12:00:00Z", Outcome.FAILED)
+    assert JobEvent(events.EVENT_JOB_ADDED, "job", "default").alias is None
+
+
 def test_events_are_of_the_classes_of_apscheduler_3() -> None:
     assert issubclass(JobExecutionEvent, JobEvent)
     assert issubclass(JobSubmissionEvent, JobEvent)
