@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
+from inspect import isclass, ismethod
 from typing import Any, Literal, Protocol, get_args
 
 import attrs
 
 from apsched import _refs
-from apsched.exceptions import SchedulerStateError
+from apsched.exceptions import SchedulerStateError, TransientJobError
 from apsched.triggers.base import BaseTrigger
 
 Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
@@ -184,6 +186,62 @@ class Job:
         for name in _FIELDS:
             setattr(self, name, getattr(other, name))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """
+        Return the values under the names that they have in APScheduler 3, and those that it does not know.
+
+        For job stores that pickle jobs; nothing else of a job is pickled.
+
+        Raises:
+            TransientJobError: The callable has no importable name.
+        """
+        func: Any = self.func
+        args = self.args
+        if ismethod(func) and not isclass(func.__self__):
+            func, args = func.__func__, (func.__self__, *args)
+        ref = func if isinstance(func, str) else _refs.ref_of(func)
+        if ref is None:
+            raise TransientJobError(
+                self.id, f"its callable must have an importable name, got {func!r}; define it at module level"
+            )
+        return {"version": STATE_VERSION, **{name: getattr(self, name) for name in STATE}, "func": ref, "args": args}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """
+        Take the values that `__getstate__` returned, or that of APScheduler 3 did.
+
+        A callable that is not found is left to be found when a run starts, so that a store loses no job for it.
+
+        Raises:
+            ValueError: They are of a later version.
+        """
+        if (version := state.get("version", 1)) > STATE_VERSION:
+            raise ValueError(f"the state of a job must be of version {STATE_VERSION}, got {version!r}; update apsched")
+        values = {name: state[name] for name in STATE if name in state}
+        values.setdefault("next_nominal_time", values.get("next_run_time"))
+        with suppress(LookupError):
+            values["func"] = _refs.resolve(values["func"])
+        values["args"] = tuple(values.get("args", ()))
+        self.become(Job(**values))
+
+    @property
+    def _jobstore_alias(self) -> str | None:
+        """The name of `jobstore` in APScheduler 3."""
+        return self.jobstore
+
+    @_jobstore_alias.setter
+    def _jobstore_alias(self, alias: str | None) -> None:
+        self.jobstore = alias
+
+    @property
+    def _scheduler(self) -> JobFace | None:
+        """What APScheduler 3 calls the scheduler of the handle methods."""
+        return self._face
+
+    @_scheduler.setter
+    def _scheduler(self, scheduler: JobFace | None) -> None:
+        self._face = scheduler
+
     def _take(self, other: Job) -> Job:
         if other is not self:
             self.become(other)
@@ -219,6 +277,12 @@ class Job:
 
 
 _FIELDS = tuple(field.name for field in attrs.fields(Job))
+
+STATE_VERSION = 1
+STATE: tuple[str, ...] = tuple(
+    name for name in _FIELDS if name not in ("quarantine", "is_pending", "jobstore") and not name.startswith("_")
+)
+"""Attributes in the state of a job."""
 
 
 @attrs.frozen(kw_only=True)
