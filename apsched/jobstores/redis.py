@@ -38,6 +38,7 @@ from apsched.jobstores._redis._connection import Connection
 from apsched.jobstores._redis._packing import rows_of
 from apsched.jobstores._redis._rows import (
     CODES,
+    ORPHANED_REASON,
     StoredJob,
     id_of,
     is_damaged,
@@ -62,13 +63,15 @@ logger: logging.Logger = logging.getLogger("apsched.jobstores")
 
 FORMAT = b"1"  # of what is stored
 OLDEST_SERVER = (6, 2)
-HOLD = timedelta(seconds=2)  # by the clock of the node; long for a plan, short for what a dead node held
+HOLD = timedelta(seconds=2)  # by the clock of the server; long for a plan, short for what a dead node held
+MICROSECOND = timedelta(microseconds=1)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 500  # jobs or runs of one script that may be parted into several
 LARGEST_COMMIT = 2000  # jobs and runs of one script; more comes where many jobs catch up with many nominal times
 ATTEMPTS = 50  # changes of a job that others keep changing
 
 PENDING = Outcome.PENDING
+STORED = 1  # what the script `finish` answers if a run is stored as it came
 
 Put: TypeAlias = tuple[Job, bytes]
 """A job to store, and the state that it must have; empty if it must be new."""
@@ -343,10 +346,7 @@ class RedisJobStore(JobStore):
                 for each in some:
                     if each.quarantine is None:
                         free[each.job.executor] -= 1
-        except Exception:  # what is stored must be told; the error comes again when nothing stands before it
-            if not taken:
-                raise
-        except BaseException:
+        except anyio.get_cancelled_exc_class():  # after any other error the node asks what it has claimed
             await self._undo([run for each in taken for run in each.runs], ())
             raise
         return taken
@@ -355,7 +355,7 @@ class RedisJobStore(JobStore):
         self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str, *, may_raise: bool
     ) -> tuple[list[Plan], bool]:
         """Claim once; return what was stored, and whether no job was changed by others meanwhile."""
-        look: list[str | bytes] = [name_of(owner), micros(now), micros(now + HOLD)]
+        look: list[str | bytes | int] = [name_of(owner), micros(now), HOLD // MICROSECOND]
         for alias, free in slots.items():
             if free > 0:
                 look += (alias.encode("utf-8", "surrogatepass"), str(free))
@@ -630,7 +630,9 @@ class RedisJobStore(JobStore):
                     claims.append(run)
                     successors.append(after_crash(None if stored is None else stored.job, run))
             answers = await self._finish(successors, claims)
-            settled += [run for run, answer in zip(successors, answers, strict=True) if answer]
+            settled += [_settled(run, answer) for run, answer in zip(successors, answers, strict=True) if answer]
+            if not any(answers):  # what is left is damaged
+                break
         return settled
 
     def notifier(self) -> Notifier | None:
@@ -653,6 +655,11 @@ def _merged(job: Job, stored: StoredJob | None, merge: Merge) -> Put:
     if stored is None:
         return job, b""
     return merge(stored.job, job), stored.state
+
+
+def _settled(run: Run, answer: int) -> Run:
+    """Return *run* as it is stored: cancelled if it was to wait and its job is gone."""
+    return run if answer == STORED else attrs.evolve(run, outcome=Outcome.CANCELLED, reason=ORPHANED_REASON)
 
 
 def _reason(plan: Plan) -> bytes:

@@ -91,7 +91,7 @@ class RedisNotifier(Notifier):
                 await self._bridge.call(subscription.close)
 
     async def _close(self, client: Client) -> None:
-        with anyio.move_on_after(self._timeout):
+        with anyio.move_on_after(self._timeout), suppress(*FAILURES):
             await client.aclose()
 
 

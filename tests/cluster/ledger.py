@@ -60,10 +60,10 @@ def note(path: str, what: str) -> None:
 
 
 def read(path: Path) -> list[Line]:
-    """Return all lines."""
+    """Return all lines; the last one may be on its way into the file."""
     if not path.exists():
         return []
-    return [Line(*json.loads(line)) for line in path.read_text().splitlines()]
+    return [Line(*json.loads(line)) for line in path.read_text().split("\n")[:-1]]
 
 
 def attempts(lines: Iterable[Line]) -> dict[str, list[tuple[Line, Line | None]]]:

@@ -1,11 +1,14 @@
 -- Claim pending runs, and hold due jobs for a while so that no other node plans for them too.
--- ARGV: node, now, until when they are held; then for each executor: its alias, how many runs it may take.
+-- ARGV: node, now, for how long they are held, which the clock of the server measures: those of nodes may differ; then
+-- for each executor: its alias, how many runs it may take.
 -- Returns: nothing if the node is dead; else
 --   of each claimed run, in a row: job, state, definition, nominal time, run;
 --   of each held job: id, state, definition;
 --   of each open run of these: the place of its job, nominal time, run.
-local node, now, until_when = ARGV[1], ARGV[2], ARGV[3]
+local node, now = ARGV[1], ARGV[2]
 if not is_alive(node) then return false end
+local time = server_time()
+local until_when = string.format('%d', time + ARGV[3])
 
 local claimed, claims = {}, {}
 
@@ -74,7 +77,7 @@ local function hold_due(executor, free)
   end
 end
 
-call('ZREMRANGEBYSCORE', HELD, '-inf', now)
+call('ZREMRANGEBYSCORE', HELD, '-inf', time)
 for at = 4, #ARGV, 2 do
   local free = claim_pending(ARGV[at], tonumber(ARGV[at + 1]))
   if free > 0 then hold_due(ARGV[at], free) end
