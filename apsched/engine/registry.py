@@ -15,19 +15,24 @@ from apsched.engine.sync import OWNER_TAG, SyncReport, compare
 from apsched.events import (
     EVENT_ALL_JOBS_REMOVED,
     EVENT_JOB_ADDED,
+    EVENT_JOB_CANCELLED,
     EVENT_JOB_MODIFIED,
     EVENT_JOB_REMOVED,
     JobEvent,
+    JobExecutionEvent,
     SchedulerEvent,
 )
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError, SchedulerNotRunningError
 from apsched.job import Job, OnCrash, Overlap, check_alias, check_tags
-from apsched.jobstores.base import Change, JobFilter, Merge
+from apsched.jobstores.base import Change, JobFilter, Merge, RunFilter
+from apsched.run import Outcome, Run
 from apsched.triggers.base import BaseTrigger
 
 logger: logging.Logger = logging.getLogger("apsched.jobs")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+RUNS_A_PAGE = 500  # that are read at a time
 
 
 class JobRegistry(Parts):
@@ -279,12 +284,14 @@ class JobRegistry(Parts):
             AliasLookupError: There is no such store.
         """
         for alias in self._aliases(jobstore):
+            pending = await self._pending_runs(alias, job_id)
             try:
                 await self._store(alias).remove(job_id)
             except JobLookupError:
                 continue
             self._drafts.pop((alias, job_id), None)
             logger.info("removed job %s from job store %r", job_id, alias)
+            await self._tell_cancelled(alias, pending)
             self._publish(JobEvent, EVENT_JOB_REMOVED, job_id=job_id, jobstore=alias)
             await self._settle_removed(alias)
             self._changed(alias)
@@ -302,9 +309,11 @@ class JobRegistry(Parts):
             AliasLookupError: There is no such store.
         """
         for alias in self._aliases(jobstore):
+            pending = await self._pending_runs(alias)
             await self._store(alias).clear()
             for key in [key for key in self._drafts if key[0] == alias]:
                 del self._drafts[key]
+            await self._tell_cancelled(alias, pending)
             await self._settle_removed(alias)
             self._changed(alias)
         self._publish(SchedulerEvent, EVENT_ALL_JOBS_REMOVED, alias=jobstore)
@@ -413,7 +422,7 @@ class JobRegistry(Parts):
 
     async def print_jobs(self, jobstore: str | None = None, out: TextIO | None = None) -> None:
         """
-        Print the jobs, store by store.
+        Print the jobs, store by store; before the start, those that wait for it.
 
         Args:
             jobstore: Alias of a store; None: all stores.
@@ -422,11 +431,14 @@ class JobRegistry(Parts):
         Raises:
             AliasLookupError: There is no such store.
         """
-        lines = []
-        for alias in self._aliases(jobstore):
-            lines.append(f"Jobstore {alias}:")
-            jobs = await self._store(alias).select(JobFilter())
-            lines += [f"    {job}" for job in jobs] or ["    No scheduled jobs"]
+        if self._is_started:
+            lines = []
+            for alias in sorted(self._aliases(jobstore)):
+                jobs = await self._store(alias).select(JobFilter())
+                lines += [f"Jobstore {alias}:", *([f"    {job}" for job in jobs] or ["    No scheduled jobs"])]
+        else:
+            jobs = [job for alias in self._aliases(jobstore) for job in await self._store(alias).select(JobFilter())]
+            lines = ["Pending jobs:", *([f"    {job}" for job in jobs] or ["    No pending jobs"])]
         print("\n".join(lines), file=sys.stdout if out is None else out)  # what the verb is for
 
     async def _add(self, alias: str, drafts: Sequence[Draft], connection: Any = None) -> list[Job]:
@@ -480,7 +492,7 @@ class JobRegistry(Parts):
         """Move what was added before the start into the stores, which are open now; if that fails, it stays staged."""
         for alias in self._aliases(None):
             await self._adopt_staged(alias)
-            if self._stores[alias].is_shared:  # it keeps them, even if the start fails with what comes next
+            if self._stores[alias].is_persistent:  # it keeps them, even if the start fails with what comes next
                 self._forget_stage(alias)
         for alias in list(self._stages):
             self._forget_stage(alias)
@@ -522,6 +534,42 @@ class JobRegistry(Parts):
             self._publish(JobEvent, EVENT_JOB_MODIFIED, job_id=job_id, jobstore=alias)
             return job
         raise JobLookupError(job_id)
+
+    async def _pending_runs(self, alias: str, job_id: str | None = None) -> list[Run]:
+        """Return the runs that are cancelled when that job is removed, or all are; none if nobody is to be told."""
+        if not (self._is_started and self._bus.wants(EVENT_JOB_CANCELLED)):
+            return []
+        return await self._all_runs(alias, RunFilter(job_id=job_id, outcomes=(Outcome.PENDING,)))
+
+    async def _tell_cancelled(self, alias: str, pending: Sequence[Run]) -> None:
+        """Tell which of the runs that were pending have been cancelled; another node may have claimed some in time."""
+        if not pending:
+            return
+        where = RunFilter(
+            job_id=pending[0].job_id if len({run.job_id for run in pending}) == 1 else None,
+            outcomes=(Outcome.CANCELLED,),
+            since=pending[-1].nominal_time,
+            until=pending[0].nominal_time,
+        )
+        known = {run.id for run in pending}
+        for run in reversed(await self._all_runs(alias, where)):
+            if run.id in known:
+                self._publish(
+                    JobExecutionEvent,
+                    EVENT_JOB_CANCELLED,
+                    job_id=run.job_id,
+                    jobstore=alias,
+                    scheduled_run_time=run.nominal_time,
+                    run=run,
+                )
+
+    async def _all_runs(self, alias: str, where: RunFilter) -> list[Run]:
+        runs: list[Run] = []
+        while page := await self._store(alias).runs(where, RUNS_A_PAGE, runs[-1] if runs else None):
+            runs += page
+            if len(page) < RUNS_A_PAGE:
+                break
+        return runs
 
     def _check_executor(self, job: str, alias: str) -> None:
         if self._is_started and alias not in self._slots:

@@ -13,7 +13,15 @@ import pytest
 import sniffio
 
 from apsched.async_scheduler import AsyncScheduler
-from apsched.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
+from apsched.events import (
+    EVENT_ALL_JOBS_REMOVED,
+    EVENT_JOB_CANCELLED,
+    EVENT_JOB_ERROR,
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_REMOVED,
+    JobExecutionEvent,
+    SchedulerEvent,
+)
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
 
@@ -193,3 +201,26 @@ async def test_cancel_running_cancels_what_runs_and_starts_the_next(
     assert await outcomes(scheduler, job.id) == ["cancelled", "cancelled", "running"]
     (_, replaced, _) = await scheduler.get_runs(job.id)
     assert "replaces it" in (replaced.reason or "")
+
+
+@pytest.mark.parametrize("verb", ["remove_job", "remove_all_jobs"])
+async def test_pending_runs_of_a_removed_job_are_cancelled_one_event_each(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any, verb: str
+) -> None:
+    def note(event: SchedulerEvent) -> None:
+        told = (event.run.reason, event.run.nominal_time) if isinstance(event, JobExecutionEvent) else ()
+        notes.append((event.name, *told))
+
+    await scheduler.add_listener(note, EVENT_JOB_CANCELLED | EVENT_JOB_REMOVED | EVENT_ALL_JOBS_REMOVED)
+    job = await scheduler.add_job(clock.sleep, "interval", [100], seconds=10, overlap="queue_all")
+    await clock.advance(35)
+    before = await scheduler.get_runs(job.id, outcome="pending")
+
+    await getattr(scheduler, verb)(*[job.id] if verb == "remove_job" else [])
+    await clock.advance()
+
+    last = "EVENT_JOB_REMOVED" if verb == "remove_job" else "EVENT_ALL_JOBS_REMOVED"
+    assert len(before) == 2
+    reason = notes[0][1]
+    assert notes == [*[("EVENT_JOB_CANCELLED", reason, run.nominal_time) for run in reversed(before)], (last,)]
+    assert reason

@@ -175,6 +175,19 @@ async def test_print_jobs_prints_them(scheduler: AsyncScheduler) -> None:
     ]
 
 
+async def test_print_jobs_prints_what_waits_for_the_start(clock: VirtualClock) -> None:
+    scheduler = AsyncScheduler(clock=clock)
+    await scheduler.add_jobstore("memory", "empty")
+    await scheduler.add_job(int, "interval", hours=1)
+    all_of_them, none = io.StringIO(), io.StringIO()
+
+    await scheduler.print_jobs(out=all_of_them)
+    await scheduler.print_jobs("empty", none)
+
+    assert all_of_them.getvalue() == "Pending jobs:\n    int (trigger: interval[1:00:00], pending)\n"
+    assert none.getvalue() == "Pending jobs:\n    No pending jobs\n"
+
+
 async def test_health_tells_how_much_is_going_on(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
     await scheduler.add_jobs([{"func": clock.sleep, "args": [100]} for _ in range(3)])
     await clock.advance(1)

@@ -287,9 +287,7 @@ def test_print_jobs_prints_the_jobs_of_every_store(
 
     scheduler.print_jobs(out=out)
 
-    assert before == (
-        "Jobstore default:\n    tick (trigger: interval[1:00:00], pending)\nJobstore other:\n    No scheduled jobs\n"
-    )
+    assert before == "Pending jobs:\n    tick (trigger: interval[1:00:00], pending)\n"
     assert out.getvalue().startswith("Jobstore default:\n    tick (trigger: interval[1:00:00], paused)\n")
 
 
