@@ -68,13 +68,15 @@ def configurable(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-def make_part(kind: str, base: type[Any], value: object, options: Mapping[str, Any] | None = None) -> Any:
+def make_part(
+    kind: str, bases: tuple[type[Any], ...], value: object, options: Mapping[str, Any] | None = None
+) -> Any:
     """
     Return the store or executor that *value* is, names or describes.
 
     Args:
         kind: `"jobstore"` or `"executor"`.
-        base: What it must be.
+        bases: Of one of them it must be.
         value: It, or the alias of a plugin, or a mapping with that under `type`, or with a class or the reference of
             one under `class`, beside its arguments.
         options: More arguments.
@@ -85,7 +87,7 @@ def make_part(kind: str, base: type[Any], value: object, options: Mapping[str, A
         TypeError: *value* is nothing of that kind, or the arguments do not fit.
         ValueError: An argument is out of range.
     """
-    if isinstance(value, base):
+    if isinstance(value, bases):
         if options:
             raise TypeError(f"arguments go with the alias of a plugin, got {', '.join(options)} beside {value!r}")
         return value
@@ -105,8 +107,8 @@ def make_part(kind: str, base: type[Any], value: object, options: Mapping[str, A
             f"class under 'class', got {value!r}"
         )
     made = _make(make, from_text(make, options or {}, subject), subject)
-    if not isinstance(made, base):
-        raise TypeError(f"{subject} must make {SUFFIXES[kind]}, an instance of {base.__name__}, got {made!r}")
+    if not isinstance(made, bases):
+        raise TypeError(f"{subject} must make {SUFFIXES[kind]}, an instance of {bases[0].__name__}, got {made!r}")
     return made
 
 

@@ -52,7 +52,8 @@ from apsched.exceptions import (
 )
 from apsched.executors.base import Executor
 from apsched.job import JobDefaults
-from apsched.jobstores.base import JobStore
+from apsched.jobstores._bridged import BridgedJobStore
+from apsched.jobstores.base import BaseJobStore, JobStore
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.notifiers.base import Notifier
 from apsched.notifiers.local import LocalNotifier
@@ -175,6 +176,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._part_tasks: TaskGroup
         self._life: _Lifetime | None = None
         self.node: str = ""
+        self.face: object = self  # what stores and executors for APScheduler 3 are given as their scheduler
         self._executors: dict[str, Executor] = {
             alias: self._make_executor(plugin) for alias, plugin in self._own_executors.items()
         }
@@ -240,7 +242,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         del gconfig, prefix  # `configurable` has read them
         defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
-        stores = {alias: make_part("jobstore", JobStore, value) for alias, value in (jobstores or {}).items()}
+        stores = {alias: _make_jobstore(value) for alias, value in (jobstores or {}).items()}
         made = {alias: self._make_executor(value) for alias, value in (executors or {}).items()}
         self._maker = JobMaker(defaults, zone)
         self._stores.update(stores)
@@ -248,7 +250,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
 
     def _make_executor(self, value: object, options: Mapping[str, Any] | None = None) -> Executor:
         """Return the executor that *value* is, names or describes; where a framework has a say in that, it is here."""
-        made: Executor = make_part("executor", Executor, value, options)
+        made: Executor = make_part("executor", (Executor,), value, options)
         return made
 
     # lifetime
@@ -352,7 +354,7 @@ class AsyncScheduler(JobRegistry, RunHistory):
         self._open, self._parts = {}, {}
         self._slots = Slots(self._wake_starved)
         for alias, store in self._stores.items():
-            if not store.is_shared:
+            if not store.is_persistent:
                 self._stores[alias] = MemoryJobStore()
 
     async def shutdown(self, wait: bool | float = True) -> None:
@@ -434,9 +436,9 @@ class AsyncScheduler(JobRegistry, RunHistory):
         Raises:
             ValueError: The scheduler has a store of that alias.
         """
-        if alias in self._stores and (self._is_started or not isinstance(self._stores[alias], MemoryJobStore)):
+        if alias in self._stores and (self._is_started or self._stores[alias].is_persistent):
             raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
-        store: JobStore = make_part("jobstore", JobStore, jobstore, options)
+        store = _make_jobstore(jobstore, options)
         if self._runner is not None:
             await self._part_tasks.start(self._host_store, alias, store, self._runner)
         self._stores[alias] = store
@@ -645,6 +647,8 @@ class AsyncScheduler(JobRegistry, RunHistory):
     async def _host_store(self, alias: str, store: JobStore, runner: Runner, *, task_status: TaskStatus[None]) -> None:
         """Keep a store open, and its loop and recorder running."""
         part = _Part()
+        if isinstance(store, BridgedJobStore):
+            store.belong_to(self.face, alias)
         try:
             async with entered(store, f"job store {alias!r}"):
                 opened = self._make_open_store(alias, store, runner)
@@ -741,6 +745,12 @@ class AsyncScheduler(JobRegistry, RunHistory):
     def _check_running(self) -> None:
         if not self._is_started:
             raise SchedulerNotRunningError
+
+
+def _make_jobstore(value: object, options: Mapping[str, Any] | None = None) -> JobStore:
+    """Return the store that *value* is, names or describes; one for APScheduler 3 behind a bridge."""
+    made: JobStore | BaseJobStore = make_part("jobstore", (JobStore, BaseJobStore), value, options)
+    return BridgedJobStore(made) if isinstance(made, BaseJobStore) else made
 
 
 def _only(exc: BaseException) -> BaseException:

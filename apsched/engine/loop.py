@@ -222,7 +222,7 @@ class StoreLoop:
 
     async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:
         """Return what was claimed; None if the lease was lost."""
-        self.is_unsure = self._store.is_shared  # until there is an answer
+        self.is_unsure = self._store.is_persistent  # until there is an answer
         try:
             plans = await self._store.take_due(now, free, self._plan, lease.node)
         except LeaseLostError:

@@ -98,7 +98,7 @@ class Parts:
     def _histories(self, alias: str | None) -> list[JobStore]:
         """Return what has runs: the store of that alias or all; those in memory have them while they are closed too."""
         return [
-            self._open_store(each) if self._stores[each].is_shared else self._stores[each]
+            self._open_store(each) if self._stores[each].is_persistent else self._stores[each]
             for each in self._aliases(alias)
             if each in self._stores
         ]
@@ -106,7 +106,7 @@ class Parts:
     def _usable(self, alias: str) -> JobStore:
         """Return an open store; refused where it would have to be waited for and cannot be."""
         store = self._stores[alias]
-        if store.is_shared and is_driven():
+        if store.is_persistent and is_driven():
             raise SchedulerStateError(
                 f"job store {alias!r} must be waited for, which a plain call in the scheduler's own event loop cannot; "
                 "call it from a thread: of a coroutine function for example by asyncio.to_thread"

@@ -13,11 +13,13 @@ import attrs
 
 from apsched.exceptions import ConflictingIdError, JobLookupError, TransientJobError
 from apsched.job import NO_KWARGS, Job
+from apsched.jobstores._base_of_3x import BaseJobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Outcome, Plan, Planner, Run
 
-__all__ = [  # the errors are here too, as in APScheduler 3
+__all__ = [  # the errors and BaseJobStore are here too, as in APScheduler 3
     "AfterCrash",
+    "BaseJobStore",
     "Beat",
     "Change",
     "ConflictingIdError",
@@ -131,12 +133,14 @@ class JobStore(ABC):
     Entered and left in the event loop; entering connects and creates what is missing, constructing does neither.
 
     Attributes:
-        is_shared: Whether other processes may use what it keeps; decides how long the scheduler sleeps at most.
+        is_shared: Whether other processes may run what it keeps; decides how long the scheduler sleeps at most.
+        is_persistent: Whether its jobs outlive it; then its methods may wait for something.
         batch: How many jobs one look takes at most for an executor, from 1 on. Large where a transaction costs much;
             the first run of a batch starts when all of it is claimed.
     """
 
     is_shared: bool = True
+    is_persistent: bool = True
     batch: int = 500
 
     async def __aenter__(self) -> Self:

@@ -47,6 +47,7 @@ class MemoryJobStore(JobStore):
     """
 
     is_shared = False
+    is_persistent = False
     batch = 32  # so that what is made for a batch is gone before the garbage collector counts 700 new objects
 
     def __init__(self, *, keep_runs: int = 100, keep_gone_jobs: int = 100_000) -> None:

@@ -205,6 +205,7 @@ class BaseScheduler:
             keep_history=keep_history,
             listeners_in_thread=True,
         )
+        self._core.face = weakref.proxy(self)
         self._starting = threading.Lock()
 
     add_job = plain(AsyncScheduler.add_job)
@@ -290,7 +291,7 @@ class BaseScheduler:
             self._portal.start(functools.partial(self._serve, paused), daemon=self._daemon)
         finally:
             self._starting.release()
-        if not any(store.is_shared for store in self._core._stores.values()):
+        if not any(store.is_persistent for store in self._core._stores.values()):
             _servers.warn_of_workers()
 
     def shutdown(self, wait: bool | float = True) -> None:
