@@ -32,6 +32,9 @@ __all__ = [
     "version",
 ]
 
+version: str
+__version__: str
+
 
 def __getattr__(name: str) -> str:
     """Look the version up when it is asked for, which a program that was packed without its metadata need not do."""

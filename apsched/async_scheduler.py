@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from apsched import _eventloop, _timezones
 from apsched._configuration import PREFIXES, configurable, make_part
+from apsched._job_files import JobFiles
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
@@ -29,7 +30,6 @@ from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMak
 from apsched.engine.membership import new_node_id
 from apsched.engine.open_store import OpenStore, StoreSettings
 from apsched.engine.plan import make_planner
-from apsched.engine.registry import JobRegistry
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
 from apsched.events import (
@@ -96,7 +96,7 @@ class _Part:
         await self.closed.wait()
 
 
-class AsyncScheduler(JobRegistry, RunHistory):
+class AsyncScheduler(JobFiles, RunHistory):
     """
     Runs jobs at their times, on asyncio and on trio.
 

@@ -115,8 +115,8 @@ class JobEvent(SchedulerEvent):
         jobstore: Alias of its store.
     """
 
-    job_id: str
-    jobstore: str
+    job_id: str  # pyright: ignore[reportGeneralTypeIssues]  # attrs puts what is declared again, as alias is, last
+    jobstore: str  # pyright: ignore[reportGeneralTypeIssues]
     alias: str | None = attrs.field(default=None, kw_only=True)
 
 
@@ -132,6 +132,17 @@ class JobSubmissionEvent(JobEvent):
 
     scheduled_run_times: list[datetime]
     runs: tuple[Run, ...] = attrs.field(default=(), kw_only=True)
+
+
+def _run_of(event: JobExecutionEvent) -> Run:
+    return Run(
+        job_id=event.job_id,
+        nominal_time=event.scheduled_run_time,
+        due_time=event.scheduled_run_time,
+        outcome=OUTCOMES[event.code],
+        retval=event.retval,
+        error=event.traceback,
+    )
 
 
 @attrs.frozen(eq=False)
@@ -151,15 +162,4 @@ class JobExecutionEvent(JobEvent):
     retval: Any = None
     exception: BaseException | None = None
     traceback: str | None = None
-    run: Run = attrs.field(kw_only=True)
-
-    @run.default
-    def _run_of_the_rest(self) -> Run:
-        return Run(
-            job_id=self.job_id,
-            nominal_time=self.scheduled_run_time,
-            due_time=self.scheduled_run_time,
-            outcome=OUTCOMES[self.code],
-            retval=self.retval,
-            error=self.traceback,
-        )
+    run: Run = attrs.field(default=attrs.Factory(_run_of, takes_self=True), kw_only=True)

@@ -220,6 +220,8 @@ class BaseScheduler:
     get_job = plain(AsyncScheduler.get_job)
     get_jobs = plain(AsyncScheduler.get_jobs)
     print_jobs = plain(AsyncScheduler.print_jobs)
+    export_jobs = plain(AsyncScheduler.export_jobs)
+    import_jobs = plain(AsyncScheduler.import_jobs)
     get_runs = plain(AsyncScheduler.get_runs)
     cancel_run = plain(AsyncScheduler.cancel_run)
     explain = plain(AsyncScheduler.explain)
