@@ -28,4 +28,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def make_cluster(tmp_path: Path) -> Callable[..., Cluster]:
     """Make a cluster of the nodes that share the store at a URL; to be entered."""
-    return lambda url, **options: Cluster(url, tmp_path, **options)
+
+    def make(url: str, lease: float = 15.0) -> Cluster:
+        return Cluster(url, tmp_path, lease=lease)
+
+    return make

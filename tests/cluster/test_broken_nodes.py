@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
 from apsched.run import Outcome
-from tests.cluster.harness import Cluster
+from apsched.triggers.interval import IntervalTrigger
+from tests.cluster.harness import PAST, Cluster, Node
 from tests.cluster.ledger import attempts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -103,6 +105,37 @@ def test_a_node_that_stood_still_for_too_long_writes_and_starts_nothing(
         later = [line for line in cluster.ledger()[seen:] if line.what == "start"]
         assert len(later) == 40
         assert not {line.node for line in later} & {zombie.id, other.id}
+
+
+@pytest.mark.parametrize("url", ["postgresql", "redis"], indirect=True)
+def test_what_a_killed_node_had_under_way_stands_in_nobodys_way(make_cluster: Callable[..., Cluster], url: str) -> None:
+    def all_of(node: Node) -> Counter[tuple[str, str | None]]:
+        return Counter({(overlap, node.id): 2 for overlap in policies})
+
+    def where(cluster: Cluster) -> Counter[tuple[str, str | None]]:
+        return Counter((run.job_id, run.node) for run in cluster.history() if run.outcome is Outcome.RUNNING)
+
+    policies = {"skip": "abandon", "queue_all": "rerun"}
+    trigger = IntervalTrigger(seconds=1, start_date=PAST, timezone="UTC")
+    with make_cluster(url, lease=LEASE) as cluster:
+        (first,) = cluster.start()
+        cluster.add(
+            [
+                cluster.job(overlap, 600.0, trigger=trigger, max_instances=2, overlap=overlap, on_crash=on_crash)
+                for overlap, on_crash in policies.items()
+            ]
+        )
+        cluster.wait_for("all turns of the first node", lambda: where(cluster) == all_of(first))
+        (second,) = cluster.start()
+
+        first.kill()
+        cluster.wait_for("all turns of the second node", lambda: where(cluster) == all_of(second))
+
+        starts: Counter[tuple[str, str | None]] = Counter()
+        starts.update((line.job_id, line.node) for line in cluster.ledger() if line.what == "start")
+        assert starts == all_of(first) + all_of(second)
+        abandoned = [run.job_id for run in cluster.history() if run.outcome is Outcome.ABANDONED]
+        assert abandoned == ["skip", "skip"]
 
 
 def test_a_node_that_leaves_in_good_order_leaves_nothing_behind(make_cluster: Callable[..., Cluster], url: str) -> None:
