@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import anyio
@@ -210,11 +211,11 @@ class StoreLoop:
             return
         for plan in plans:
             self._carry_out(plan, lease)
-        if len(plans) >= min(filter(None, free.values()), default=1):
+        busy = [alias for alias, slots in self._slots.free(1).items() if not slots]
+        if _more_may_be_due(plans, free, busy):
             self.attempt = None
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
-        busy = [alias for alias, slots in self._slots.free(1).items() if not slots]
         self._is_starved = bool(busy)
         until = self._bound(now, await self._store.next_run_time(busy))
         self.attempt = None
@@ -351,3 +352,11 @@ class StoreLoop:
     def _note_success(self, now: datetime) -> None:
         self.last_look = now
         self.outage.note_success()
+
+
+def _more_may_be_due(plans: Sequence[Plan], free: Mapping[str, int], busy: Container[str]) -> bool:
+    """Whether an executor that is not *busy* got as much as was asked for."""
+    if not plans:
+        return False
+    taken = Counter(plan.job.executor for plan in plans)
+    return any(0 < free.get(alias, 0) <= count and alias not in busy for alias, count in taken.items())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from apsched.executors.base import Executor
 
 AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
-AHEAD_LIMIT = 64  # runs, at most, that are claimed ahead
+AHEAD_LIMIT = 250  # runs, at most, that are claimed ahead
 SMOOTHING = 0.05  # weight of the newest run in the mean duration
 
 
@@ -23,12 +23,22 @@ class Slot:
         self.is_full: bool = False  # whether somebody was told that nothing is free
 
     @property
+    def ahead(self) -> int:
+        """How many runs may be claimed beyond those that can start at once."""
+        return min(AHEAD_LIMIT, int(self.executor.capacity * AHEAD / (self.mean_duration + 1e-6)))
+
+    @property
     def free(self) -> int:
         """How many runs may be claimed now, 0 or more."""
-        ahead = min(AHEAD_LIMIT, int(self.executor.capacity * AHEAD / (self.mean_duration + 1e-6)))
-        free = max(0, self.executor.capacity + ahead - self.in_use)
+        free = max(0, self.executor.capacity + self.ahead - self.in_use)
         self.is_full = self.is_full or not free
         return free
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is worth while to claim again: of short runs not one alone."""
+        ahead = self.ahead
+        return self.executor.capacity + ahead - self.in_use > ahead // 2
 
 
 class Slots:
@@ -74,6 +84,6 @@ class Slots:
         slot.in_use -= 1
         if duration is not None:
             slot.mean_duration += SMOOTHING * (duration - slot.mean_duration)
-        if slot.is_full:
+        if slot.is_full and slot.has_room:
             slot.is_full = False
             self._on_freed()

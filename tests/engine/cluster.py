@@ -28,7 +28,7 @@ class Line(MemoryJobStore):
         own: The notifier that the store brings.
     """
 
-    is_shared = True
+    is_shared = is_persistent = True
 
     def __init__(self, core: MemoryJobStore, clock: VirtualClock) -> None:
         super().__init__()

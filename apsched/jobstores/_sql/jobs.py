@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, update
 
 from apsched.exceptions import ConflictingIdError, JobLookupError
 from apsched.job import Job
@@ -131,8 +131,9 @@ class Jobs:
     def forget_retired(self, connection: Connection, ids: Sequence[str] | None = None) -> None:
         """Delete the retired jobs (of those *ids*) of which no run is open."""
         runs = self._runs
-        open_runs = exists().where(runs.c.job_id == self._jobs.c.id, outcome_in(OPEN))
-        ended = delete(self._jobs).where(self._jobs.c.state == State.RETIRED.value, ~open_runs)
+        # counted, since a join may be planned while there are no runs and then kept, when it walks through all of them
+        open_runs = select(func.count()).where(runs.c.job_id == self._jobs.c.id, outcome_in(OPEN)).scalar_subquery()
+        ended = delete(self._jobs).where(self._jobs.c.state == State.RETIRED.value, open_runs == 0)
         if ids is None:
             connection.execute(ended)
             return

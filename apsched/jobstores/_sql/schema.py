@@ -185,9 +185,11 @@ class Tables:
             Column("reason", LONG_TEXT),
             Column("arguments", BYTES),
             _partial(f"ix_{name}_open", ["job_id", "nominal_time"], outcome_in(OPEN)).ddl_if(callable_=_has_partial),
+            _partial(f"ix_{name}_pending", ["job_id", "nominal_time"], outcome_in([Outcome.PENDING])).ddl_if(
+                callable_=_has_partial
+            ),
             _partial(f"ix_{name}_outcome", ["outcome", "nominal_time", "job_id"], ~outcome_in(COMMON)),
             Index(f"ix_{name}_time", "nominal_time", "job_id"),
-            _partial(f"ix_{name}_node", ["node", "nominal_time", "job_id"], literal_column("node").is_not(None)),
             schema=self.schema,
             **OPTIONS,
         )

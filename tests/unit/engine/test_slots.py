@@ -121,3 +121,18 @@ def test_a_slot_of_a_removed_executor_can_be_given_back(slots: Slots) -> None:
     slots.give_back(slot, 1.0)
 
     assert slots.in_use() == {}
+
+
+def test_of_short_runs_a_full_executor_tells_when_half_of_what_may_be_claimed_ahead_is_free(
+    slots: Slots, freed: Freed
+) -> None:
+    finish(slots, 1000, 0.0)
+    taken = [slots.take("pool") for _ in range(slots.free(1000)["pool"])]
+    assert slots.free(1000) == {"pool": 0}
+
+    for place, slot in enumerate(taken[: AHEAD_LIMIT // 2 + 1]):
+        assert freed.times == 0, place
+        assert slot is not None
+        slots.give_back(slot, 0.0)
+
+    assert freed.times == 1

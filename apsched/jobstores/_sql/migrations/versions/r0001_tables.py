@@ -79,10 +79,10 @@ def _runs(table: str) -> None:
     )
     if op.get_bind().dialect.name in ("postgresql", "sqlite"):
         _index(table, "open", ["job_id", "nominal_time"], "outcome IN ('pending', 'running')")
+        _index(table, "pending", ["job_id", "nominal_time"], "outcome IN ('pending')")
     rare = "outcome NOT IN ('succeeded', 'pending', 'running')"
     _index(table, "outcome", ["outcome", "nominal_time", "job_id"], f"({rare})")
     _index(table, "time", ["nominal_time", "job_id"])
-    _index(table, "node", ["node", "nominal_time", "job_id"], "node IS NOT NULL")
 
 
 def _table(name: str, *columns: sa.Column[Any]) -> None:
