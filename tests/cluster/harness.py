@@ -217,6 +217,18 @@ class Cluster:
         tried = ledger.attempts(self.ledger())
         return [run_id for run_id, found in tried.items() if any(s.node == node and e is None for s, e in found)]
 
+    def freeze_in_a_run(self, node: Node) -> None:
+        """Let *node* stand still while it has a run under way."""
+
+        def has_frozen() -> bool:
+            node.freeze()
+            if self.under_way(node.id):
+                return True
+            node.thaw()
+            return False
+
+        self.wait_for("a run under way", has_frozen)
+
     def most_at_once(self) -> int:
         """Return how many runs of one job were under way at a time at most."""
         under_way: Counter[str] = Counter()
