@@ -76,7 +76,7 @@ class TransientJobError(ApschedError, ValueError):
         job_id: The id of the job.
     """
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    def __init__(self, job_id: str, reason: str = "its callable cannot be found by a name") -> None:
         super().__init__(f"Job ({job_id}) cannot be added to this job store: {reason}")
         self.job_id = job_id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from apsched._timezones import local_timezone, timezone_text, to_datetime, to_timezone
 from apsched.triggers._settings import (
@@ -99,6 +99,8 @@ class CronTrigger(BaseTrigger):
         "start_date",
         "timezone",
     )
+
+    FIELD_NAMES: ClassVar[tuple[str, ...]] = FIELD_NAMES
 
     def __init__(
         self,
