@@ -50,7 +50,8 @@ from apsched.exceptions import (
     SchedulerNotRunningError,
     SchedulerStateError,
 )
-from apsched.executors.base import Executor
+from apsched.executors._bridged import BridgedExecutor
+from apsched.executors.base import BaseExecutor, Executor
 from apsched.job import JobDefaults
 from apsched.jobstores._bridged import BridgedJobStore
 from apsched.jobstores.base import BaseJobStore, JobStore
@@ -250,8 +251,8 @@ class AsyncScheduler(JobFiles, RunHistory):
 
     def _make_executor(self, value: object, options: Mapping[str, Any] | None = None) -> Executor:
         """Return the executor that *value* is, names or describes; where a framework has a say in that, it is here."""
-        made: Executor = make_part("executor", (Executor,), value, options)
-        return made
+        made: Executor | BaseExecutor = make_part("executor", (Executor, BaseExecutor), value, options)
+        return BridgedExecutor(made) if isinstance(made, BaseExecutor) else made
 
     # lifetime
 
@@ -683,6 +684,8 @@ class AsyncScheduler(JobFiles, RunHistory):
     async def _host_executor(self, alias: str, executor: Executor, *, task_status: TaskStatus[None]) -> None:
         """Keep an executor open."""
         part = _Part()
+        if isinstance(executor, BridgedExecutor):
+            executor.belong_to(self.face, alias)
         try:
             async with executor:
                 self._slots.add(alias, executor)

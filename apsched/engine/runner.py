@@ -206,7 +206,7 @@ class Runner:
         args = job.args if run.args is None else run.args
         kwargs = job.kwargs if run.kwargs is None else run.kwargs
         enter = self._clock.now if under_way.lease is None else under_way.lease.enter
-        call = under_way.call = Call(func, args, kwargs, enter)
+        call = under_way.call = Call(func, args, kwargs, enter, job, run)
         return call
 
     async def _run(self, under_way: _UnderWay) -> None:

@@ -10,6 +10,8 @@ from apsched.executors._calling import call_to_end
 from apsched.executors._threads import Runner, Work
 from apsched.executors.base import Call
 
+__all__ = ["ThreadRunner", "enter", "enter_to_end", "loop_name"]
+
 # The context of a task may name the event loop that it runs in. A thread has none, and what looks there, as anyio does,
 # would take that loop for the one that a callable runs of its own.
 try:

@@ -10,8 +10,19 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from apsched.exceptions import MaxInstancesReachedError
+from apsched.executors._base_of_3x import BaseExecutor, run_coroutine_job, run_job
+from apsched.job import Job
+from apsched.run import Run
 
-__all__ = ["Call", "Ending", "Executor", "MaxInstancesReachedError"]  # the error is here too, as in APScheduler 3
+__all__ = [  # what executors for APScheduler 3 need is here too, as there
+    "BaseExecutor",
+    "Call",
+    "Ending",
+    "Executor",
+    "MaxInstancesReachedError",
+    "run_coroutine_job",
+    "run_job",
+]
 
 Ending: TypeAlias = Callable[[Any, BaseException | None], None]
 """(what the callable returned, what it raised or None); called once, in the thread of the event loop."""
@@ -25,11 +36,13 @@ class Call:
         func: The callable.
         args: Its positional arguments.
         kwargs: Its keyword arguments.
+        job: The job, for executors that were written for APScheduler 3; None outside of a scheduler.
+        run: The run, likewise.
         context: The context variables to call it in; taken by `capture`.
         started_at: When the callable was entered, aware UTC; set by `started`, None before.
     """
 
-    __slots__ = ("_now", "args", "context", "func", "kwargs", "started_at")
+    __slots__ = ("_now", "args", "context", "func", "job", "kwargs", "run", "started_at")
 
     def __init__(
         self,
@@ -37,10 +50,14 @@ class Call:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         now: Callable[[], datetime],
+        job: Job | None = None,
+        run: Run | None = None,
     ) -> None:
         self.func: Callable[..., Any] = func
         self.args: tuple[Any, ...] = args
         self.kwargs: Mapping[str, Any] = kwargs
+        self.job: Job | None = job
+        self.run: Run | None = run
         self.context: Context
         self.started_at: datetime | None = None
         self._now = now

@@ -10,12 +10,13 @@ from typing import Any, Self
 
 from apsched._eventloop import EventLoop
 from apsched.executors._arguments import initializer_of, pool_options, start_context_of, whole_number
+from apsched.executors._base_of_3x import BasePoolExecutor
 from apsched.executors._process_runner import ProcessRunner
 from apsched.executors._thread_runner import ThreadRunner, enter_to_end
 from apsched.executors._threaded import ThreadedExecutor
 from apsched.executors._threads import Threads
 
-__all__ = ["ProcessPoolExecutor", "ThreadPoolExecutor"]
+__all__ = ["BasePoolExecutor", "ProcessPoolExecutor", "ThreadPoolExecutor"]
 
 
 class ThreadPoolExecutor(ThreadedExecutor):
