@@ -3,8 +3,8 @@
 No-op jobs with a date trigger that has passed are in the store when the clock starts; it stops when the last callable
 has returned and, for this project, every outcome is stored. Every server keeps what it commits (fsync is on). The
 floor writes the same rows to the same tables with bare asyncpg: claim 500 by SKIP LOCKED, insert their runs and retire
-the jobs, store the outcomes and delete the jobs. PgQueuer and procrastinate drain no-op tasks. procrastinate and 4.0.0a6 get fewer, since a job of theirs
-costs milliseconds.
+the jobs, store the outcomes and delete the jobs. PgQueuer and procrastinate drain no-op tasks. procrastinate and
+4.0.0a6 get fewer, since a job of theirs costs milliseconds.
 
     python benchmarks/drain.py [--quick] [--rounds 3] [--ours] [--json FILE]
 """

@@ -26,6 +26,7 @@ from apsched.triggers.combining import AndTrigger, OrTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
+from tests.ids import stable
 
 ZONE = "Europe/Helsinki"
 
@@ -94,7 +95,7 @@ def changed(**fields: Any) -> str:
     return json.dumps({"version": 2, "jobs": [{name: value for name, value in job.items() if value is not ...}]})
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=stable)
 async def test_jobs_go_on_as_they_were(scheduler: AsyncScheduler, clock: VirtualClock, trigger: BaseTrigger) -> None:
     job = await scheduler.add_job(work, trigger, id="a")
     paused = await scheduler.add_job(work, trigger, id="b", next_run_time=None)

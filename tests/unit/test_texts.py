@@ -13,6 +13,7 @@ from apsched import AsyncScheduler
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.triggers.interval import IntervalTrigger
+from tests.ids import stable
 
 
 def work() -> None: ...
@@ -105,6 +106,7 @@ def test_a_store_is_named_by_text_before_the_start() -> None:
         ("sync", [{"func": work}], f"job 1 of 1: func={work!r}"),
         ("sync", [{"func": work, "id": "a", "name": ""}], f"job 1 of 1: id='a', func={work!r}"),
     ],
+    ids=stable,
 )  # fmt: skip
 def test_an_error_about_one_of_many_jobs_says_which(
     scheduler: BackgroundScheduler, add: str, jobs: list[dict[str, Any]], note: str

@@ -12,6 +12,7 @@ import pytest
 from apsched.engine.make_job import Draft, JobMaker
 from apsched.engine.sync import SyncReport, compare
 from apsched.job import Job, JobDefaults
+from tests.ids import stable
 
 T0 = datetime(2026, 7, 1, 12, tzinfo=UTC)
 LATER = datetime(2026, 7, 2, 12, tzinfo=UTC)
@@ -63,7 +64,7 @@ def test_without_pruning_nothing_is_removed() -> None:
         {"timezone": "Europe/Berlin"},
         {"trigger": "cron", "hours": None},
     ],
-    ids=str,
+    ids=stable,
 )
 def test_every_option_and_the_schedule_count(change: dict[str, Any]) -> None:
     options = {name: value for name, value in {"hours": 1, **change}.items() if value is not None}

@@ -35,6 +35,7 @@ from apsched.triggers.combining import AndTrigger, OrTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
+from tests.ids import stable
 
 ROOT = Path(__file__).resolve().parents[3]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -141,7 +142,7 @@ def test_every_option_comes_back(codec: JobCodec) -> None:
         EveryMinute(START),
         OrTrigger([HOURLY, CronTrigger(minute=1, timezone="UTC", exclude=is_holiday)]),
     ],
-    ids=str,
+    ids=stable,
 )
 def test_a_trigger_comes_back(codec: JobCodec, trigger: BaseTrigger) -> None:
     read = decode(codec, codec.encode(job(trigger=trigger)))
@@ -159,7 +160,7 @@ def test_a_built_in_trigger_is_stored_by_its_alias() -> None:
 
 
 @pytest.mark.parametrize(
-    "func", [work, Tools, Tools.make, Tools.clean, Tools.use, os.getpid, f"{__name__}:work"], ids=str
+    "func", [work, Tools, Tools.make, Tools.clean, Tools.use, os.getpid, f"{__name__}:work"], ids=stable
 )
 def test_a_callable_comes_back_by_its_name(codec: JobCodec, func: Callable[..., Any]) -> None:
     read = decode(codec, codec.encode(job(func=func)))
@@ -278,7 +279,7 @@ def test_what_cannot_be_stored_is_told(options: dict[str, Any], text: str) -> No
     with pytest.raises(TransientJobError) as raised:
         JobCodec().encode(job(**options))
 
-    assert str(raised.value).startswith("Job (job) cannot be added to this job store: ")
+    assert str(raised.value).startswith("Job (job) cannot be kept in this job store: ")
     assert text in str(raised.value)
 
 
