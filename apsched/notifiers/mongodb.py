@@ -138,6 +138,10 @@ class _Stream:
         while True:
             with told_in_words(self._link.source):
                 change = await self._link.wait(self._changes.try_next)
+            if change is None and not self._changes.alive:  # from now on it says nothing, and at once
+                raise JobStoreUnavailableError(
+                    f"MongoDB at {self._link.source} has ended the change stream, since its collection was dropped"
+                )
             if change is not None:
                 fields = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
                 if not str(fields.get("last", "")).startswith(f"{self._origin} "):
