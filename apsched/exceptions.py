@@ -70,14 +70,14 @@ class ConflictingIdError(ApschedError, KeyError):
 
 class TransientJobError(ApschedError, ValueError):
     """
-    A job is added to a store that cannot keep it, for example a lambda to a database.
+    A job is added to a store that cannot keep it, or changed so that it cannot: a lambda, for example, in a database.
 
     Attributes:
         job_id: The id of the job.
     """
 
     def __init__(self, job_id: str, reason: str = "its callable cannot be found by a name") -> None:
-        super().__init__(f"Job ({job_id}) cannot be added to this job store: {reason}")
+        super().__init__(f"Job ({job_id}) cannot be kept in this job store: {reason}")
         self.job_id = job_id
 
 

@@ -241,11 +241,11 @@ def replace(old: Job, new: Job) -> Job:
     """
     Let *new* take the place of *old*: it stays paused, and with the same schedule what comes next stays.
 
-    Of a quarantined job without a next run time nobody knows whether it was paused, so the new one is not.
+    Of a quarantined job whose times are lost nobody knows whether it was paused, so the new one is not.
     """
     if old.next_run_time is None and old.quarantine is None:
         return attrs.evolve(new, next_nominal_time=None, next_run_time=None)
-    if old.next_run_time is None or not new.trigger.is_same_schedule(old.trigger):
+    if None in (old.next_run_time, old.next_nominal_time) or not new.trigger.is_same_schedule(old.trigger):
         return new
     return attrs.evolve(
         new, trigger=old.trigger, next_nominal_time=old.next_nominal_time, next_run_time=old.next_run_time

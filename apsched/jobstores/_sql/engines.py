@@ -28,7 +28,7 @@ def parse_url(text: str | URL) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # its port, for example, is no number
         raise ValueError(
             f"url must look like 'postgresql://user:password@host/database', got {_masked(text)!r}"
         ) from None

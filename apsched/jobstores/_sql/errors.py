@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -13,6 +15,8 @@ MYSQL_CODES = {1205, 1213, 2006, 2013}  # lock wait timeout, deadlock, server go
 STALE_PLAN = "InvalidCachedStatementError"  # asyncpg, after a table was altered
 REFUSED_STATES = {"28P01", "28000"}
 REFUSED_CODES = {1044, 1045, 1698}
+REFUSED_WORDS = ("password authentication failed", 'FATAL:  role "')  # psycopg tells no state where it cannot connect
+NO_FILE = "unable to open database file"  # SQLite
 
 
 class OvertakenError(SQLAlchemyError):
@@ -41,8 +45,15 @@ def unavailable(url: URL, error: BaseException, timeout: float) -> JobStoreUnava
         original = error.orig if isinstance(error, DBAPIError) else error
         lines = str(original).strip().splitlines()
         cause = lines[0] if lines else type(original).__name__
-    if _state(error) in REFUSED_STATES or _code(error) in REFUSED_CODES or "password authentication failed" in cause:
+    if (
+        _state(error) in REFUSED_STATES
+        or _code(error) in REFUSED_CODES
+        or any(words in cause for words in REFUSED_WORDS)
+    ):
         cause += "; check user name and password in the URL"
+    folder = Path(url.database or "").parent
+    if cause == NO_FILE and not folder.exists():
+        cause += f"; make the folder {folder}, or name another one"
     return JobStoreUnavailableError(f"the database at {hide_password(url)} cannot be used: {cause}")
 
 

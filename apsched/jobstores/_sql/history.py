@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, false, or_, select
 
 from apsched.jobstores._codec import JobCodec, to_micros
-from apsched.jobstores._sql.rows import RUN_COLUMNS, run_of
+from apsched.jobstores._sql.rows import OUTCOMES, RUN_COLUMNS, run_of
 from apsched.jobstores._sql.schema import COMMON, OPEN, Tables, outcome_in
 from apsched.jobstores.base import RunFilter
 from apsched.run import Run
+
+logger = logging.getLogger("apsched.jobstores")
 
 
 class History:
@@ -35,7 +39,7 @@ class History:
             is_before = or_(runs.c.nominal_time < moment, runs.c.job_id < after.job_id)
             query = query.where(runs.c.nominal_time <= moment, is_before)
         query = query.order_by(runs.c.nominal_time.desc(), runs.c.job_id.desc()).limit(limit)
-        return [run_of(row, self._codec) for row in connection.execute(query)]
+        return [run_of(row, self._codec) for row in connection.execute(query) if _has_outcome(row)]
 
     def _conditions(self, where: RunFilter) -> Iterator[ColumnElement[bool]]:
         runs = self._runs
@@ -53,3 +57,10 @@ class History:
                 yield ~outcome_in(COMMON)  # says no more than the line before, but that there is an index for it
             if where.outcomes and set(where.outcomes) <= set(OPEN):
                 yield outcome_in(OPEN)
+
+
+def _has_outcome(row: Sequence[Any]) -> bool:
+    if row[2] in OUTCOMES:
+        return True
+    logger.warning("a run of job %r cannot be read and is left out: its outcome is %r", row[0], row[2])
+    return False

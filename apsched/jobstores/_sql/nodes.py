@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import attrs
 from sqlalchemy import Connection, case, delete, exists, insert, null, select, update
 
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, from_micros
+from apsched.jobstores._codec import EPOCH, JobCodec, from_micros
 from apsched.jobstores._sql.among import among, chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
@@ -19,6 +20,8 @@ from apsched.run import Outcome, Run
 
 SETTLED = ("job_id", "nominal_time", "outcome", "epoch", "node", "claimed_at", "finished_at", "reason")
 SETTLED_PLACES = tuple(RUN_COLUMNS.index(name) for name in SETTLED)
+
+LEASE = 60.0  # seconds; of a node whose row is damaged
 
 
 class Nodes:
@@ -74,9 +77,9 @@ class Nodes:
             Node(
                 id=row.id,
                 beat=row.beat,
-                lease=row.lease,
-                started_at=from_micros(row.started_at),
-                seen_at=from_micros(row.seen_at),
+                lease=row.lease if isinstance(row.lease, (int, float)) else LEASE,
+                started_at=_moment(row.started_at),
+                seen_at=_moment(row.seen_at),
                 is_dead=bool(row.is_dead),
             )
             for row in connection.execute(select(self._nodes).order_by(self._nodes.c.started_at, self._nodes.c.id))
@@ -99,7 +102,7 @@ class Nodes:
                     successor, outcome=Outcome.CANCELLED, finished_at=from_micros(now), reason=ORPHANED
                 )
             settled.append(successor)
-        rows = [run_values(run, self._codec) for run in settled]
+        rows = [run_values(_bare(run), self._codec) for run in settled]
         bulk_of(connection).write(
             connection, self._settle, [tuple(row[place] for place in SETTLED_PLACES) for row in rows]
         )
@@ -144,3 +147,16 @@ class Nodes:
         runs, nodes = self._tables.runs, self._nodes
         has_runs = exists().where(runs.c.node == nodes.c.id, outcome_in(OPEN), outcome_in([Outcome.RUNNING]))
         connection.execute(delete(nodes).where(nodes.c.is_dead.is_(True), ~has_runs))
+
+
+def _bare(run: Run) -> Run:
+    """Return *run* without what settling leaves as it is, and which may be damaged."""
+    return attrs.evolve(run, args=None, kwargs=None, retval=None, error=None)
+
+
+def _moment(value: object) -> datetime:
+    """Return a time that is for people only; that of a damaged row is long ago."""
+    try:
+        return from_micros(value) if isinstance(value, int) else EPOCH
+    except OverflowError:
+        return EPOCH

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from apsched.exceptions import TransientJobError
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._codec import EPOCH, JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.schema import LONGEST_NAME, LONGEST_TEXT, State
 from apsched.run import Outcome, Run
 from apsched.serializers.base import Unstorable
@@ -112,7 +112,18 @@ def run_values(run: Run, codec: JobCodec) -> Values:
 
 
 def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
-    """Return the run of a row, as `RUN_COLUMNS`; what cannot be read of it comes as `Unstorable`."""
+    """
+    Return the run of a row, as `RUN_COLUMNS`, whose outcome is one of ours; never raises.
+
+    If its arguments cannot be read, or the row is damaged, `unreadable_arguments` says so of the run.
+    """
+    try:
+        return _read_run(row, codec)
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError) as exc:
+        return _salvaged(row, f"its record in the store is damaged: {type(exc).__name__}: {exc}")
+
+
+def _read_run(row: Sequence[Any], codec: JobCodec) -> Run:
     arguments, retval = row[15], row[12]
     args: tuple[Any, ...] | None = None
     kwargs: Mapping[str, Any] | None = None
@@ -129,7 +140,7 @@ def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
         first_nominal_time=_moment(row[4]),
         count=row[5],
         is_manual=bool(row[6]),
-        epoch=row[7],
+        epoch=_whole(row[7]),
         node=row[8],
         claimed_at=_moment(row[9]),
         started_at=_moment(row[10]),
@@ -140,6 +151,31 @@ def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
         args=args,
         kwargs=kwargs,
     )
+
+
+def _salvaged(row: Sequence[Any], reason: str) -> Run:
+    """Return what can be read of a damaged row, which is enough to end its run."""
+    nominal_time = _salvaged_moment(row[1]) or EPOCH
+    return Run(
+        job_id=str(row[0]),
+        nominal_time=nominal_time,
+        outcome=OUTCOMES[row[2]],
+        due_time=_salvaged_moment(row[3]) or nominal_time,
+        epoch=row[7] if isinstance(row[7], int) else 0,
+        node=row[8] if isinstance(row[8], str) else None,
+        claimed_at=_salvaged_moment(row[9]),
+        started_at=_salvaged_moment(row[10]),
+        finished_at=_salvaged_moment(row[11]),
+        reason=reason,
+        args=(Unstorable(reason),),
+    )
+
+
+def _salvaged_moment(value: object) -> datetime | None:
+    try:
+        return from_micros(value) if isinstance(value, int) else None
+    except OverflowError:
+        return None
 
 
 def unreadable_arguments(run: Run) -> str | None:
@@ -192,6 +228,12 @@ def _unstorable(what: str, value: str) -> str:
 def micros_of(moment: datetime | None) -> int | None:
     """Return *moment* as databases keep it."""
     return None if moment is None else to_micros(moment)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"its epoch must be a whole number, got {value!r}")
+    return value
 
 
 def _moment(value: int | None) -> datetime | None:

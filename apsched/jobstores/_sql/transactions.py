@@ -199,7 +199,8 @@ def _sever(connection: Connection | None) -> None:
         return
     with suppress(Exception):  # drivers differ, and the thread may have got on in the meantime
         driver: Any = connection.connection.driver_connection
-        with socket.socket(fileno=os.dup(driver.fileno())) as twin:
+        end: Any = getattr(driver, "_sock", driver)  # pymysql tells its socket only
+        with socket.socket(fileno=os.dup(end.fileno())) as twin:
             twin.shutdown(socket.SHUT_RDWR)
 
 
