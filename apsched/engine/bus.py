@@ -31,6 +31,7 @@ class _Subscription:
     is_over: bool = False
 
 
+_Published: TypeAlias = tuple[SchedulerEvent, tuple[_Subscription, ...]]  # with those who listened when it happened
 _Delivery: TypeAlias = tuple[_Subscription, SchedulerEvent]
 
 _delivering: ContextVar[Bus | None] = ContextVar("apsched_delivering", default=None)
@@ -53,9 +54,9 @@ class Bus:
         self._clock = clock
         self._plain_in_thread = plain_in_thread
         self._thread: ListenerThread | None = None
-        self._subscriptions: list[_Subscription] = []
+        self._subscriptions: tuple[_Subscription, ...] = ()
         self._wanted = 0
-        self._events: deque[SchedulerEvent] = deque()
+        self._events: deque[_Published] = deque()
         self._wakeup = Wakeup()
         self._is_closing = False
 
@@ -75,17 +76,17 @@ class Bus:
             raise TypeError(f"callback must be a function of one event, got {callback!r}")
         if not isinstance(mask, int):
             raise TypeError(f"mask must be a sum of EVENT_ constants, got {mask!r}")
-        self._subscriptions.append(_Subscription(callback, mask, _refs.is_coroutine_callable(callback)))
+        self._subscriptions += (_Subscription(callback, mask, _refs.is_coroutine_callable(callback)),)
         self._wanted |= mask
 
     def unsubscribe(self, callback: Listener) -> None:
         """Remove a listener, also for events that are on their way; nothing happens if it is not there."""
-        known, self._subscriptions, self._wanted = self._subscriptions, [], 0
+        known, self._subscriptions, self._wanted = self._subscriptions, (), 0
         for subscription in known:
             if subscription.callback == callback:
                 subscription.is_over = True
             else:
-                self._subscriptions.append(subscription)
+                self._subscriptions += (subscription,)
                 self._wanted |= subscription.mask
 
     def wants(self, code: int) -> bool:
@@ -93,9 +94,9 @@ class Bus:
         return bool(self._wanted & code)
 
     def publish(self, event: SchedulerEvent) -> None:
-        """Queue *event* for delivery."""
+        """Queue *event* for delivery to those who listen now; who comes later hears of what comes later."""
         if self._wanted & event.code:
-            self._events.append(event)
+            self._events.append((event, self._subscriptions))
             self._wakeup.set()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -126,10 +127,10 @@ class Bus:
     async def _deliver_next(self) -> None:
         await self._deliver([self._events.popleft() for _ in range(len(self._events))])
 
-    async def _deliver(self, events: Sequence[SchedulerEvent]) -> None:
+    async def _deliver(self, events: Sequence[_Published]) -> None:
         plain: list[_Delivery] = []
-        for event in events:
-            for known in list(self._subscriptions):
+        for event, listening in events:
+            for known in listening:
                 if not known.mask & event.code:
                     continue
                 if known.is_async:

@@ -156,6 +156,48 @@ async def test_a_listener_may_remove_itself(scheduler: AsyncScheduler, clock: Vi
     assert notes == ["EVENT_JOB_ADDED"]
 
 
+async def test_a_listener_hears_only_of_what_happens_while_it_listens(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    await scheduler.add_listener(lambda event: notes.append(("first", event.job_id)), EVENT_JOB_ADDED)
+    await scheduler.add_job(int, "interval", hours=1, id="a")
+
+    await scheduler.add_listener(lambda event: notes.append(("second", event.job_id)), EVENT_JOB_ADDED)
+    await scheduler.add_job(int, "interval", hours=1, id="b")
+    await clock.advance()
+
+    assert notes == [("first", "a"), ("first", "b"), ("second", "b")]
+
+
+async def test_a_listener_may_add_listeners(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
+    async def recruit(event: JobExecutionEvent) -> None:
+        await scheduler.remove_listener(recruit)
+        await scheduler.add_listener(lambda event: notes.append(event.job_id), EVENT_JOB_ADDED)
+        await scheduler.add_job(int, "interval", hours=1, id="second")
+
+    await scheduler.add_listener(recruit, EVENT_JOB_ADDED)
+    await scheduler.add_job(int, "interval", hours=1, id="first")
+
+    await clock.advance()
+
+    assert notes == ["second"]
+
+
+async def test_a_listener_that_was_added_twice_is_called_twice_and_removed_at_once(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    for _ in range(2):
+        await scheduler.add_listener(notes.event, EVENT_JOB_ADDED)
+    await scheduler.add_job(int, "interval", hours=1)
+    await clock.advance()
+
+    await scheduler.remove_listener(notes.event)
+    await scheduler.add_job(int, "interval", hours=1)
+    await clock.advance()
+
+    assert notes == ["JOB_ADDED"] * 2
+
+
 async def test_a_slow_listener_does_not_delay_runs(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
     async def slow(event: SchedulerEvent) -> None:
         await clock.sleep(1000)
