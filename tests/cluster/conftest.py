@@ -9,20 +9,13 @@ import pytest
 
 from tests.cluster.harness import Cluster
 
-STORES = {
-    "sqlite": None,
-    "postgresql": "postgresql_database",
-    "mysql": "mysql_database",
-    "redis": "redis_database",
-    "mongodb": "mongodb_database",
-}
 
-
-@pytest.fixture(params=STORES)
+@pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store, of every kind in turn."""
-    fixture = STORES[request.param]
-    return f"sqlite:///{tmp_path}/jobs.db" if fixture is None else str(request.getfixturevalue(fixture))
+    """The URL of an empty store, of the kind that the test names."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/jobs.db"
+    return str(request.getfixturevalue(f"{request.param}_database"))
 
 
 @pytest.fixture

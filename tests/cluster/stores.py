@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
 from urllib.parse import urlsplit
 
 from apsched.jobstores.base import JobStore
+
+SERVERS = ("postgresql", "mysql", "redis", "mongodb")
+STORES = ("sqlite", *SERVERS)
+
+JOBS = int(os.environ.get("APSCHED_CLUSTER_JOBS", "0"))
+"""How many jobs the nodes share where all is tested, as the session `cluster` does; 0: a few jobs, a few cases."""
+
+
+def cases(few: Iterable[Any], *all_of: Iterable[Any]) -> list[Any]:
+    """Return *few*; where all is tested, every combination of *all_of*."""
+    if not JOBS:
+        return list(few)
+    return [values if len(all_of) > 1 else values[0] for values in product(*all_of)]
 
 
 def make_store(url: str) -> JobStore:

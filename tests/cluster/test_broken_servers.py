@@ -9,12 +9,13 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from tests.cluster.harness import Cluster
-from tests.cluster.test_broken_nodes import JOBS, LEASE, add_jobs, check_promise
+from tests.cluster.stores import SERVERS, cases
+from tests.cluster.test_broken_nodes import COUNT, LEASE, add_jobs, check_promise
 from tests.servers import Proxy, Server, start_mongodb, start_mysql, start_postgresql, start_redis
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {
+START: dict[str, Callable[[], AbstractContextManager[Server]]] = {
     "postgresql": start_postgresql,
     "mysql": start_mysql,
     "redis": start_redis,
@@ -22,10 +23,10 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {
 }
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server of its own, which may be broken."""
-    with SERVERS[request.param]() as server:
+    with START[request.param]() as server:
         yield server
 
 
@@ -35,7 +36,11 @@ def url(server: Server) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("way", ["cut", "freeze"])
+@pytest.mark.parametrize(
+    ("server", "way"),
+    cases([("redis", "cut"), ("postgresql", "freeze")], SERVERS, ["cut", "freeze"]),
+    indirect=["server"],
+)
 def test_a_node_may_lose_its_network(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
     with Proxy(server.port) as proxy, make_cluster(url, lease=LEASE) as cluster:
         first, _ = cluster.start_at(through(proxy, url), url)
@@ -53,6 +58,7 @@ def test_a_node_may_lose_its_network(make_cluster: Callable[..., Cluster], serve
         assert any(run.epoch > 1 for run in cluster.history()), "nothing was taken over"
 
 
+@pytest.mark.parametrize("server", cases(["mongodb"], SERVERS), indirect=True)
 def test_a_short_cut_costs_nothing(make_cluster: Callable[..., Cluster], server: Server, url: str) -> None:
     with Proxy(server.port) as proxy, make_cluster(url, lease=60.0) as cluster:
         cluster.start_at(through(proxy, url), through(proxy, url))
@@ -65,10 +71,14 @@ def test_a_short_cut_costs_nothing(make_cluster: Callable[..., Cluster], server:
         check_promise(cluster)
         cluster.stop()
 
-        assert cluster.starts() == JOBS
+        assert cluster.starts() == COUNT
 
 
-@pytest.mark.parametrize("way", ["kill", "stop"])
+@pytest.mark.parametrize(
+    ("server", "way"),
+    cases([("mysql", "kill")], SERVERS, ["kill", "stop"]),
+    indirect=["server"],
+)
 def test_the_server_may_be_restarted(make_cluster: Callable[..., Cluster], server: Server, url: str, way: str) -> None:
     with make_cluster(url, lease=60.0) as cluster:
         cluster.start(2)
@@ -81,7 +91,7 @@ def test_the_server_may_be_restarted(make_cluster: Callable[..., Cluster], serve
         check_promise(cluster)
         cluster.stop()
 
-        assert cluster.starts() == JOBS
+        assert cluster.starts() == COUNT
 
 
 def through(proxy: Proxy, url: str) -> str:

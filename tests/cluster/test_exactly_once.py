@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,22 +11,24 @@ import pytest
 from apsched.run import Outcome
 from apsched.triggers.interval import IntervalTrigger
 from tests.cluster.harness import PAST, Cluster, outcomes
+from tests.cluster.stores import JOBS, STORES, cases
 
-JOBS = int(os.environ.get("APSCHED_CLUSTER_JOBS", "1000"))
-PATIENCE = 40 + JOBS / 50  # seconds
+COUNT = JOBS or 300
+PATIENCE = 40 + COUNT / 50  # seconds
+FEW = [("sqlite", 2), ("postgresql", 4), ("redis", 4)]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 + PATIENCE)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize(("url", "count"), cases(FEW, STORES, [1, 2, 4]), indirect=["url"])
 def test_every_job_runs_exactly_once(make_cluster: Callable[..., Cluster], url: str, count: int) -> None:
     with make_cluster(url) as cluster:
-        ids = [f"job {number:05}" for number in range(JOBS)]
+        ids = [f"job {number:05}" for number in range(COUNT)]
         cluster.start(count)
 
         cluster.add([cluster.job(job_id, 0.0) for job_id in ids])
-        cluster.wait_for_lines("end", JOBS, PATIENCE)
-        runs = cluster.wait_until_settled(JOBS)
+        cluster.wait_for_lines("end", COUNT, PATIENCE)
+        runs = cluster.wait_until_settled(COUNT)
         cluster.stop()
 
         lines = cluster.ledger()
@@ -39,6 +40,7 @@ def test_every_job_runs_exactly_once(make_cluster: Callable[..., Cluster], url: 
         assert cluster.jobs() == []
 
 
+@pytest.mark.parametrize("url", cases(["redis"], STORES), indirect=True)
 def test_every_nominal_time_of_recurring_jobs_is_recorded_once(make_cluster: Callable[..., Cluster], url: str) -> None:
     count = 100
     trigger = IntervalTrigger(seconds=1, start_date=PAST, end_date=PAST + timedelta(seconds=count - 1), timezone="UTC")
