@@ -1,0 +1,57 @@
+"""Find the command that is asked for, run it, and tell of errors in one line (layer 10)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from apsched.exceptions import ApschedError
+
+COMMANDS = {  # name -> module here, which holds it as `command`; imported only when it is asked for
+    "import": "import_jobs",
+}
+FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about
+
+
+class Commands(click.Group):
+    """The commands of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"apsched.cli.{COMMANDS[cmd_name]}").command
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def app() -> None:
+    """Work with the job stores of apsched."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """
+    Run a command and return its exit code.
+
+    Modules are found in the present folder too, as they are by `python -m`.
+    """
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        code = app.main(list(arguments), prog_name="apsched", standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except FAILURES as exc:
+        click.echo(f"apsched: {exc}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,36 @@
+"""Make the job store that a URL names (layer 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apsched import _plugins
+from apsched.jobstores.base import JobStore
+
+
+def make_store(url: str, table: str | None = None, schema: str | None = None) -> JobStore:
+    """
+    Return the job store at *url*, not open.
+
+    Args:
+        url: `sqlite:///...`, `postgresql://...`, `mysql://...`, `mariadb://...`, `redis://...` or `mongodb://...`.
+        table: The name of the table or the collection of jobs, or what keys in Redis begin with; None: that which
+            stores have by default.
+        schema: The schema of the tables.
+
+    Raises:
+        MissingExtraError: The client of that server is not installed.
+        ValueError: The URL is of no store that is known.
+    """
+    scheme, parted, _ = url.partition("://")
+    if not parted:
+        raise ValueError(f"a job store must be given by a URL such as 'sqlite:///jobs.db', got {url!r}")
+    if scheme in ("redis", "rediss", "unix"):
+        alias, options = "redis", {"jobs_key": table}
+    elif scheme in ("mongodb", "mongodb+srv"):
+        alias, options = "mongodb", {"collection": table}
+    else:
+        alias, options = "sqlalchemy", {"tablename": table, "tableschema": schema}
+    make: Any = _plugins.find("jobstore", alias)
+    store: JobStore = make(url=url, **{name: value for name, value in options.items() if value is not None})
+    return store
