@@ -265,7 +265,7 @@ class Job:
         return f"<Job (id={self.id} name={self.name})>"
 
     def __str__(self) -> str:
-        if self.is_pending:
+        if self.is_pending and self.next_run_time is not None:
             status = "pending"
         elif self.quarantine is not None:
             status = f"quarantined: {self.quarantine}"

@@ -39,6 +39,32 @@ async def test_start_and_end_are_told(clock: VirtualClock, notes: Any) -> None:
     assert notes == ["SCHEDULER_STARTED", "SCHEDULER_SHUTDOWN"]
 
 
+async def test_every_event_of_apscheduler_3_comes_in_its_class(clock: VirtualClock, notes: Any) -> None:
+    scheduler = AsyncScheduler(clock=clock)
+    await scheduler.add_listener(lambda event: notes.append((event.code, type(event))))
+
+    async with scheduler:
+        await scheduler.pause()
+        await scheduler.resume()
+        await scheduler.add_executor("threadpool", "extra")
+        await scheduler.remove_executor("extra")
+        await scheduler.add_jobstore("memory", "extra")
+        await scheduler.remove_jobstore("extra")
+        await scheduler.add_job(int)
+        await scheduler.add_job(int, args=["x"])
+        await scheduler.add_job(int, run_date=START - timedelta(minutes=1), misfire_grace_time=1)
+        job = await scheduler.add_job(clock.sleep, "interval", [15], seconds=10)
+        await scheduler.modify_job(job.id, name="slow")
+        await clock.advance(25)
+        await scheduler.remove_all_jobs()
+        await clock.advance(25)
+
+    run, about_job = JobExecutionEvent, JobEvent
+    submission, about_scheduler = JobSubmissionEvent, SchedulerEvent
+    classes = [*[about_scheduler] * 9, *[about_job] * 3, *[run] * 3, *[submission] * 2]  # those of 2**0, 2**1, ...
+    assert set(notes) == {(2**place, cls) for place, cls in enumerate(classes)}
+
+
 async def test_jobs_that_were_staged_are_told_as_added_before_the_start(clock: VirtualClock, notes: Any) -> None:
     scheduler = AsyncScheduler(clock=clock)
     await scheduler.add_listener(notes.event)

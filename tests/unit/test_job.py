@@ -79,6 +79,7 @@ def test_a_job_shows_its_state() -> None:
     assert str(make_job()) == "work (trigger: interval[1:00:00], next run at: 2026-07-01 12:00:00 UTC)"
     assert str(make_job(next_run_time=None)) == "work (trigger: interval[1:00:00], paused)"
     assert str(make_job(is_pending=True)) == "work (trigger: interval[1:00:00], pending)"
+    assert str(make_job(is_pending=True, next_run_time=None)) == "work (trigger: interval[1:00:00], paused)"
     assert str(make_job(quarantine="why")) == "work (trigger: interval[1:00:00], quarantined: why)"
 
 
