@@ -7,6 +7,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta, tzinfo
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -53,6 +54,7 @@ from apsched.exceptions import (
 from apsched.executors._bridged import BridgedExecutor
 from apsched.executors.base import BaseExecutor, Executor
 from apsched.job import JobDefaults
+from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._bridged import BridgedJobStore
 from apsched.jobstores.base import BaseJobStore, JobStore
 from apsched.jobstores.memory import MemoryJobStore
@@ -177,7 +179,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         self._part_tasks: TaskGroup
         self._life: _Lifetime | None = None
         self.node: str = ""
-        self.face: object = self  # what stores and executors for APScheduler 3 are given as their scheduler
+        self.face: Any = self  # what stores and executors for APScheduler 3 are given as their scheduler
         self._executors: dict[str, Executor] = {
             alias: self._make_executor(plugin) for alias, plugin in self._own_executors.items()
         }
@@ -651,7 +653,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         if isinstance(store, BridgedJobStore):
             store.belong_to(self.face, alias)
         try:
-            async with entered(store, f"job store {alias!r}"):
+            async with entered(store, f"job store {alias!r}"), self._open_to_threads(store, alias):
                 opened = self._make_open_store(alias, store, runner)
                 await opened.join(self.node)
                 self._open[alias] = opened
@@ -663,6 +665,12 @@ class AsyncScheduler(JobFiles, RunHistory):
                         del self._open[alias]
         finally:
             part.closed.set()
+
+    def _open_to_threads(self, store: JobStore, alias: str) -> AbstractAsyncContextManager[None]:
+        """Let the blocking methods of *store*, if it has them, be called from other threads."""
+        if not isinstance(store, BlockingMethods):
+            return nullcontext()
+        return store.open_to_threads(None if self.face is self else self.face, alias)
 
     def _make_open_store(self, alias: str, store: JobStore, runner: Runner) -> OpenStore:
         opened = OpenStore(

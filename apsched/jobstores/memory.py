@@ -21,7 +21,8 @@ import attrs
 
 from apsched.exceptions import ConflictingIdError, JobLookupError, LeaseLostError
 from apsched.job import Job
-from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
+from apsched.jobstores._blocking import BlockingMethods
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.run import Outcome, Plan, Planner, Run
 
 HeapEntry: TypeAlias = tuple[float, int, Job]
@@ -34,7 +35,7 @@ PENDING = Outcome.PENDING
 CANCELLED = Outcome.CANCELLED
 
 
-class MemoryJobStore(JobStore):
+class MemoryJobStore(BlockingMethods):
     """
     A job store for one process and one life of it.
 

@@ -24,6 +24,7 @@ from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
 from apsched.clock import SystemClock
 from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError, TransientJobError
 from apsched.job import Job
+from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros
 from apsched.jobstores._mongodb import claiming, finishing, history, listing, nodes
 from apsched.jobstores._mongodb.deciding import Collections
@@ -40,7 +41,7 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
-class MongoDBJobStore(JobStore):
+class MongoDBJobStore(BlockingMethods):
     """
     A job store in a MongoDB database, which other processes may share.
 

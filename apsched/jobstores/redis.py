@@ -33,6 +33,7 @@ from apsched.exceptions import (
     TransientJobError,
 )
 from apsched.job import Job
+from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._redis._connection import Connection
 from apsched.jobstores._redis._packing import rows_of
@@ -77,7 +78,7 @@ Put: TypeAlias = tuple[Job, bytes]
 """A job to store, and the state that it must have; empty if it must be new."""
 
 
-class RedisJobStore(JobStore):
+class RedisJobStore(BlockingMethods):
     """
     A job store in Redis 6.2 or later, or in what speaks its protocol and runs its scripts.
 

@@ -21,6 +21,7 @@ except ImportError as exc:
     raise MissingExtraError("SQLAlchemyJobStore", "sqlite") from exc
 
 from apsched.job import Job
+from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
 from apsched.jobstores._sql.claims import Claims, Look
@@ -57,7 +58,7 @@ MANY = 10_000  # rows that a transaction may touch of which nobody knows how man
 clock = SystemClock()
 
 
-class SQLAlchemyJobStore(JobStore):
+class SQLAlchemyJobStore(BlockingMethods):
     """
     Keeps jobs and runs in SQLite, PostgreSQL, MySQL (from 8.0.14 on) or MariaDB (from 10.6 on).
 
