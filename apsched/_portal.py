@@ -150,7 +150,7 @@ class Portal:
             self.join()
             raise
 
-    def call(self, func: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self, func: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """
         Call a coroutine function and return what it returns.
 

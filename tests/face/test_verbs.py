@@ -369,3 +369,11 @@ def test_jobs_can_be_explained_and_synchronised(held: BackgroundScheduler) -> No
     assert held.sync(declared).unchanged == ("a",)
     assert "a" in str(held.explain("a"))
     assert isinstance(held.get_job("a"), Job)
+
+
+def test_the_callable_of_a_job_may_be_given_by_name() -> None:
+    scheduler = BackgroundScheduler()
+
+    job = scheduler.add_job(func=nothing, trigger="date", run_date=FAR, id="named")
+
+    assert job.func is nothing
