@@ -105,12 +105,16 @@ async def run(folder: Path, length: float) -> int:
     print(f"Kill it half-way (kill -9 {os.getpid()}) and start it again: it goes on where it was.", flush=True)
     async with scheduler:
         try:
-            synced = await scheduler.sync(read_schedule(path, {"folder": str(folder)}), owner="demo")
+            declared = read_schedule(path, {"folder": str(folder)})
+            synced = await scheduler.sync(declared, owner="demo")
         except (LookupError, OSError, TypeError, ValueError) as exc:
             print(f"The schedule cannot be used: {exc}")
             return 1
         began = clock.now()
-        jobs = [job.copy() for job in await scheduler.get_jobs()]
+        places = {options["id"]: place for place, options in enumerate(declared)}
+        jobs = sorted(
+            (job.copy() for job in await scheduler.get_jobs()), key=lambda job: places.get(job.id, len(places))
+        )
         board = Board(jobs, past.runs)
         await scheduler.add_listener(board.listen, EVENT_JOB_SUBMITTED | ENDS)
         await scheduler.resume()

@@ -11,6 +11,7 @@ import attrs
 
 from apsched.demo.jobs import FILES, FOLDERS
 from apsched.demo.schedule import FILE_NAME
+from apsched.demo.screen import time_until
 from apsched.jobstores.base import JobStore, Node, RunFilter
 from apsched.run import Outcome, Run
 
@@ -56,10 +57,9 @@ def tell_past(past: Past, now: datetime, zone: tzinfo) -> Iterator[str]:
     if past.last_sign is None:
         yield "Nothing has run here yet."
         return
-    ago = (now - past.last_sign).total_seconds()
     yield (
         f"Goes on from {len(past.runs)} records of earlier starts; the last sign of life was at "
-        f"{past.last_sign.astimezone(zone):%H:%M:%S}, {ago:.0f} s ago."
+        f"{past.last_sign.astimezone(zone):%Y-%m-%d %H:%M:%S}, {time_until(now, past.last_sign)} ago."
     )
     if past.nodes:
         names = ", ".join(node.id for node in past.nodes)

@@ -11,7 +11,7 @@ from statistics import quantiles
 import attrs
 
 from apsched.demo.board import why
-from apsched.demo.screen import PLACES, Cell, Column, Screen, cut, number, outcome_cell
+from apsched.demo.screen import PLACES, Cell, Column, Screen, cut, number, outcome_cell, time_until
 from apsched.job import Job
 from apsched.run import Outcome, Run
 
@@ -179,8 +179,8 @@ def start_table(screen: Screen, history: History) -> list[str]:
         return []
     rows = [start_row(history, starts[0])]
     for before, start in pairwise(starts):
-        idle = (start.begin - before.end).total_seconds()
-        rows.append([Cell(""), Cell(""), Cell(""), Cell(""), Cell(f"no node for {idle:.1f} s", "dim")])
+        idle = time_until(start.begin, before.end)
+        rows.append([Cell(""), Cell(""), Cell(""), Cell(""), Cell(f"no node for {idle}", "dim")])
         rows.append(start_row(history, start))
     rest = "  host:process:start; again: runs that were under way on a node that died"
     return [*screen.heading("Starts on this store", rest), *screen.table(STARTS, rows)]

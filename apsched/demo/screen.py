@@ -181,7 +181,7 @@ def board_row(line: Line, now: datetime) -> list[Cell]:
         Cell("running", "bold") if line.under_way else outcome_cell(last),
         Cell("" if last is None or last.lateness is None else f"{last.lateness * 1000:.1f}"),
         Cell("" if last is None or last.duration is None else f"{last.duration:.3f}"),
-        Cell(until(line.next_run_time, now)),
+        Cell(time_until(line.next_run_time, now)),
         Cell(number(line.succeeded), "good"),
         Cell(number(line.failed), "bad"),
         Cell(number(line.not_run), "odd"),
@@ -207,7 +207,7 @@ def number(value: int) -> str:
     return str(value) if value else "."
 
 
-def until(moment: datetime | None, now: datetime) -> str:
+def time_until(moment: datetime | None, now: datetime) -> str:
     """Say how far away *moment* is; a dash for never."""
     if moment is None:
         return "-"

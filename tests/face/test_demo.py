@@ -122,7 +122,7 @@ def test_killed_half_way_and_started_again_it_goes_on_where_it_was(tmp_path: Pat
         killed.communicate()
     before = succeeded_runs(tmp_path)
 
-    done = demo("--seconds", "6", "--folder", folder)
+    done = demo("--seconds", "3", "--folder", folder)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f":{killed.pid}:" in done.stdout.split("Did not shut down: ")[1].splitlines()[0]
@@ -153,7 +153,7 @@ def test_a_changed_schedule_changes_the_jobs(tmp_path: Path) -> None:
     demo("--seconds", "1", "--folder", str(tmp_path))
     (tmp_path / "schedule.toml").write_text(ONE_JOB.replace("0.25", "0.4"))
 
-    done = demo("--seconds", "3", "--folder", str(tmp_path))
+    done = demo("--seconds", "1", "--folder", str(tmp_path))
 
     assert "Goes on from" in done.stdout
     assert "interval[0:00:00.4" in done.stdout
