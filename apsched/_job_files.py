@@ -1,7 +1,7 @@
 """Write jobs to files and read them again (layer 7).
 
 A file holds JSON, `{"version": 2, "jobs": [...]}`. Of each job it has the id, the times and what job stores keep as its
-definition. Version 1 is that of APScheduler 3, which has pickles within.
+definition. Version 1 is that of APScheduler 3, which has pickles within; they are read without being run.
 
 Rule 1: a file is written when all its jobs could be, and read before the first job is added.
 Rule 2: nothing is guessed: what is missing, damaged or not known is said, with the job and the field.
@@ -10,9 +10,11 @@ Rule 2: nothing is guessed: what is missing, damaged or not known is said, with 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, TypeAlias
 
@@ -25,12 +27,16 @@ from apsched.jobstores._codec import OPTIONS, JobCodec, to_micros
 from apsched.jobstores.base import JobFilter
 
 VERSION = 2
+VERSION_OF_3X = 1
 HEAD = b"1:json:"  # before the definitions of the codec; the files say it once, by their version
 TIMES = ("next_run_time", "next_nominal_time")
 FIELDS = ("id", *TIMES, "func", "trigger", "args", "kwargs", *OPTIONS)
 TOLD = 5  # jobs that an error names at most
 
 File: TypeAlias = str | os.PathLike[str] | TextIO
+Maker: TypeAlias = Callable[[Mapping[str, Any]], Job]
+
+logger: logging.Logger = logging.getLogger("apsched.jobs")
 
 
 class JobFiles(JobRegistry):
@@ -63,7 +69,7 @@ class JobFiles(JobRegistry):
         self, infile: File, jobstore: str = "default", *, replace_existing: bool = False
     ) -> list[Job]:
         """
-        Add the jobs of a file that `export_jobs` has written to one store: all of them or none.
+        Add the jobs of a file that `export_jobs` has written, here or in APScheduler 3, to one store: all or none.
 
         They go on as they were: a next run time that has passed makes a late run, and a paused job stays paused. The
         modules of their callables are imported, so import only files that you trust. Blocks while the file is read.
@@ -130,23 +136,25 @@ def from_text(text: str | bytes, source: str) -> list[Job]:
         ValueError: It holds something else or is damaged, or the callable of a job is not found or does not take its
             arguments.
     """
-    entries = _entries(text, source)
-    codec = JobCodec()
+    entries, make = _entries(text, source)
     jobs: dict[str, Job] = {}
     for number, entry in enumerate(entries, 1):
         place = f"{source}, job {number} of {len(entries)}"
         if not isinstance(entry, dict):
             raise ValueError(f"{place} must be an object with an id, a func and a trigger, got {entry!r:.80}")
         try:
-            job = _job(entry, codec)
-        except (TypeError, ValueError) as exc:
+            job = make(entry)
+            if not isinstance(job.func, str):
+                _refs.check_arguments(job.func, job.args, job.kwargs)
+        except (LookupError, TypeError, ValueError) as exc:
             raise ValueError(f"{place} ({entry.get('id')!r}) cannot be imported: {exc}") from exc
         if jobs.setdefault(job.id, job) is not job:
             raise ValueError(f"{place} has the id {job.id!r}, which an earlier job of the file has; give it another")
     return list(jobs.values())
 
 
-def _entries(text: str | bytes, source: str) -> list[Any]:
+def _entries(text: str | bytes, source: str) -> tuple[list[Any], Maker]:
+    """Return what the file holds of each job, and what makes the job of it."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as exc:
@@ -154,19 +162,12 @@ def _entries(text: str | bytes, source: str) -> list[Any]:
     if not isinstance(document, dict) or not isinstance(document.get("jobs"), list):
         raise ValueError(f"{source} is not a file that export_jobs has written: it has no list of jobs")
     version = document.get("version")
-    if version == 1:
-        raise ValueError(
-            f"{source} was written by APScheduler 3, which puts pickles in its files; "
-            f"read it with `apsched import --from FILE`, which runs none of them"
-        )
-    if version != VERSION:
-        raise ValueError(
-            f"{source} is of version {version!r}, and this release reads {VERSION}; update apsched"
-        )
-    return list(document["jobs"])
+    if version not in (VERSION, VERSION_OF_3X):
+        raise ValueError(f"{source} is of version {version!r}, and this release reads up to {VERSION}; update apsched")
+    return document["jobs"], partial(_job, JobCodec()) if version == VERSION else _job_of_3x
 
 
-def _job(entry: Mapping[str, Any], codec: JobCodec) -> Job:
+def _job(codec: JobCodec, entry: Mapping[str, Any]) -> Job:
     if unknown := entry.keys() - set(FIELDS):
         raise ValueError(f"it has no field {', '.join(sorted(unknown))}; there are: {', '.join(FIELDS)}")
     definition = {name: value for name, value in entry.items() if name not in ("id", *TIMES)}
@@ -177,9 +178,21 @@ def _job(entry: Mapping[str, Any], codec: JobCodec) -> Job:
     job = codec.decode(job_id, data, nominal_time, run_time, None, resolve=True)
     if job.quarantine is not None:
         raise ValueError(job.quarantine)
-    if not isinstance(job.func, str):
-        _refs.check_arguments(job.func, job.args, job.kwargs)
     return job
+
+
+def _job_of_3x(entry: Mapping[str, Any]) -> Job:
+    from apsched.migration.exported import stored_jobs
+    from apsched.migration.jobs import convert
+
+    (stored,) = stored_jobs([entry])
+    found = convert(stored, imports=True)
+    if found.job is None:
+        raise ValueError(found.problem)
+    found.job.func = _refs.resolve(str(found.job.func))
+    for remark in found.remarks:
+        logger.info("job %r of APScheduler 3: %s", found.id, remark)
+    return found.job
 
 
 def _moment(entry: Mapping[str, Any], name: str) -> int | None:

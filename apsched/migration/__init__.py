@@ -1,4 +1,4 @@
-"""Take over the jobs of APScheduler 3 (layer 9).
+"""Take over the jobs of APScheduler 3 (layer 7).
 
 Jobs are read from the tables, keys, collections and export files of APScheduler 3 without running what stands in them,
 made anew with the triggers of this package, and added to a job store. What was read is left as it is.

@@ -1,10 +1,11 @@
-"""Read the files that `export_jobs` of APScheduler 3 has written (layer 9)."""
+"""Read the files that `export_jobs` of APScheduler 3 has written (layer 7)."""
 
 from __future__ import annotations
 
 import binascii
 import json
 from base64 import b64decode
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def read(path: Path) -> list[StoredJob]:
     jobs = document.get("jobs") if isinstance(document, dict) else None
     if not isinstance(jobs, list) or document.get("version") != 1:
         raise ValueError(f"{str(path)!r} must hold jobs in version 1 of APScheduler's export, and does not")
+    return stored_jobs(jobs)
+
+
+def stored_jobs(jobs: Sequence[Any]) -> list[StoredJob]:
+    """Return the jobs of which *jobs* are the entries in such a file."""
     return [_stored(number, state) for number, state in enumerate(jobs, 1)]
 
 

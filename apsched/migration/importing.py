@@ -1,4 +1,4 @@
-"""Add the jobs of APScheduler 3 to a job store (layer 9)."""
+"""Add the jobs of APScheduler 3 to a job store (layer 7)."""
 
 from __future__ import annotations
 

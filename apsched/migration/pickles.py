@@ -1,4 +1,4 @@
-"""Read pickles of plain data without the pickle module (layer 9).
+"""Read pickles of plain data without the pickle module (layer 7).
 
 A pickle is a program for a small machine. Pickles are dangerous because its instructions may import and call anything.
 The machine in this file has the same instructions, but looks every name up in one closed table.

@@ -1,4 +1,4 @@
-"""Read the jobs that APScheduler 3 has stored (layer 9).
+"""Read the jobs that APScheduler 3 has stored (layer 7).
 
 Nothing is written, whatever is read.
 """

@@ -1,4 +1,4 @@
-"""Read the table of `SQLAlchemyJobStore` of APScheduler 3 (layer 9)."""
+"""Read the table of `SQLAlchemyJobStore` of APScheduler 3 (layer 7)."""
 
 from __future__ import annotations
 

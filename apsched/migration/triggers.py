@@ -1,4 +1,4 @@
-"""Make triggers out of the states that APScheduler 3 keeps of its own (layer 9)."""
+"""Make triggers out of the states that APScheduler 3 keeps of its own (layer 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say what may stand in a job of APScheduler 3, and make it (layer 9).
+"""Say what may stand in a job of APScheduler 3, and make it (layer 7).
 
 Zones of pytz and dateutil come back as the zone that they name. A datetime in one of them keeps its instant, which with
 pytz is decided by the offset that goes with the zone and not by what clocks show.

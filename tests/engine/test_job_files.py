@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ from apsched.triggers.interval import IntervalTrigger
 from tests.ids import stable
 
 ZONE = "Europe/Helsinki"
+OF_APSCHEDULER_3 = Path(__file__).with_name("exported_by_apscheduler_3.json")  # written by export_jobs of 3.11.3
 
 
 def work(*args: Any, **kwargs: Any) -> None:
@@ -37,6 +40,13 @@ def work(*args: Any, **kwargs: Any) -> None:
 
 async def work_in_loop() -> None:
     """Do nothing."""
+
+
+class Harmful:
+    """What a pickle does that should not be run."""
+
+    def __reduce__(self) -> Any:
+        return exec, ("raise SystemExit",)
 
 
 class Yearly(BaseTrigger):
@@ -243,8 +253,8 @@ async def test_jobs_that_cannot_be_written_are_named_and_the_file_stays_as_it_wa
     [
         ("", "the file is not a file that export_jobs has written: Expecting value"),
         ("[]", "it has no list of jobs"),
-        ('{"version": 3, "jobs": []}', "the file is of version 3, and this release reads 2"),
-        ('{"version": 1, "jobs": []}', "was written by APScheduler 3, .*apsched import --from FILE"),
+        ('{"version": 3, "jobs": []}', "the file is of version 3, and this release reads up to 2"),
+        ('{"version": 1, "jobs": [{}]}', r"job 1 of 1 \(None\) cannot be imported: its state has no trigger"),
         ('{"version": 2, "jobs": [7]}', "the file, job 1 of 1 must be an object .*, got 7"),
         (changed(id=...), r"job 1 of 1 \(None\) cannot be imported: id must be a text of 1 to 191 characters"),
         (changed(id=""), "id must be a text of 1 to 191 characters"),
@@ -277,6 +287,37 @@ async def test_a_file_that_is_not_as_it_should_be_is_refused_naming_job_and_fiel
 
     with pytest.raises(ValueError, match=problem):
         await scheduler.import_jobs(io.StringIO(text))
+
+    assert await scheduler.get_jobs() == []
+
+
+async def test_a_file_of_apscheduler_3_is_read_without_running_its_pickles(scheduler: AsyncScheduler) -> None:
+    jobs = await scheduler.import_jobs(OF_APSCHEDULER_3)
+
+    assert {job.id: (str(job.trigger), job.next_run_time and job.next_run_time.isoformat()) for job in jobs} == {
+        "calendar": ("calendarinterval[months=1, time='03:00:00']", "2030-02-01T03:00:00+02:00"),
+        "date": ("date[2030-01-01 00:00:01 UTC]", "2030-01-01T00:00:01+00:00"),
+        "interval": ("interval[1:00:00]", "2030-01-01T08:30:00+02:00"),
+        "or": ("or[cron[hour='3'], interval[1 day, 0:00:00]]", "2030-03-01T03:00:00+02:00"),
+        "paused": ("cron[day='last fri', hour='*/3']", None),
+    }
+    options = {job.id: (job.name, job.misfire_grace_time, job.coalesce, job.max_instances) for job in jobs}
+    assert options["interval"] == ("hourly", 1, True, 1)
+    assert options["or"] == ("dumps", 30, False, 4)
+    assert {job.func for job in jobs} == {json.dumps}
+    (interval,) = (job for job in jobs if job.id == "interval")
+    assert (interval.args, interval.kwargs) == (([1, date(2020, 1, 1)],), {"indent": 2, "default": None})
+
+
+async def test_a_file_of_apscheduler_3_with_a_job_that_cannot_be_read_is_refused_whole(
+    scheduler: AsyncScheduler,
+) -> None:
+    document = json.loads(OF_APSCHEDULER_3.read_text())
+    harmful = pickle.dumps(Harmful())
+    document["jobs"][-1]["kwargs"] = {"obj": {"__apscheduler_pickle__": b64encode(harmful).decode()}}
+
+    with pytest.raises(ValueError, match=r"the file, job 5 of 5 \('paused'\) cannot be imported: .*exec"):
+        await scheduler.import_jobs(io.StringIO(json.dumps(document)))
 
     assert await scheduler.get_jobs() == []
 
