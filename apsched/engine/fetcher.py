@@ -63,10 +63,15 @@ class Fetcher:
             self._clock.work_ended()
 
     async def _fetch(self, awaited: list[Run]) -> None:
+        here = self._here()
         for run in awaited:
+            if run.id in here:
+                continue
             where = RunFilter(job_id=run.job_id, since=run.nominal_time, until=run.nominal_time)
             found = await self._store.runs(where, 1)
-            if run.id in self._here():
+            if found and not found[0].outcome.is_final:
+                continue
+            if run.id in self._here():  # it has ended here meanwhile
                 continue
             if found:
                 self._results.settle(self._alias, Finished(found[0]))

@@ -116,6 +116,8 @@ class RunHistory(Parts):
             with self._results.adding() as ended:
                 run = await store.add_run(run)
                 handle = RunHandle(run, self._results.expect(alias, run, ended))
+            if alias in self._open:
+                self._open[alias].await_turn(job_id)
             self._changed(alias)
             return handle
         raise JobLookupError(job_id)

@@ -137,6 +137,10 @@ class StoreLoop:
         """Look at the store soon, because something in it has changed."""
         self._wakeup.set()
 
+    def await_turn(self, job_id: str) -> None:
+        """Look at the store when a run of that job has ended here, since another one may wait for that."""
+        self._queued.add(job_id)
+
     def wake_if_starved(self) -> None:
         """Look at the store soon if due jobs were left for want of slots."""
         if self._is_starved:
@@ -218,8 +222,7 @@ class StoreLoop:
             return
         self._is_starved = bool(busy)
         until = self._bound(now, await self._store.next_run_time(busy))
-        self.attempt = None
-        await self._clock.wait(self._wakeup, until)
+        await self._sleep(until)
 
     async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:
         """Return what was claimed; None if the lease was lost."""
@@ -238,10 +241,15 @@ class StoreLoop:
         return plans
 
     async def _wait_for_leave_to_claim(self) -> None:
-        self.attempt = None
         if not self._is_paused:
             self.membership.ask_for_beat()
-        await self._clock.wait(self._wakeup, None)
+        await self._sleep(None)
+
+    async def _sleep(self, until: datetime | None) -> None:
+        self.attempt = None
+        if not self.recorder.expected and not self.recorder.backlog:
+            self._queued.clear()  # nothing will end here
+        await self._clock.wait(self._wakeup, until)
 
     def _retry_all(self) -> None:
         """Do what could not be done for want of the lease, or of the store."""

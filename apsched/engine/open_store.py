@@ -120,6 +120,10 @@ class OpenStore:
         self.loop.wake()
         self._hints.send()
 
+    def await_turn(self, job_id: str) -> None:
+        """Look at the store when a run of that job has ended here, since another one may wait for that."""
+        self.loop.await_turn(job_id)
+
     def health(self) -> StoreHealth:
         """Tell how it is; asks no store."""
         lease = self._membership.lease

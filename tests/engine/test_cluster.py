@@ -257,6 +257,34 @@ async def test_a_core_that_is_stuck_in_its_store_is_taken_for_dead(
     assert two.names == ["NODE_LOST"]
 
 
+async def test_a_core_that_was_stuck_starts_nothing_of_what_others_have_taken_over(
+    one: Member, two: Member, clock: VirtualClock, notes: Any
+) -> None:
+    take_due = one.line.take_due
+
+    async def slow(*args: Any) -> Any:
+        plans = await take_due(*args)
+        if plans:
+            one.line.take_due = take_due  # type: ignore[method-assign]  # only once
+            await clock.sleep(60)
+        return plans
+
+    await two.scheduler.pause()
+    one.line.take_due = slow  # type: ignore[assignment, method-assign]  # a server that takes its time
+    await one.scheduler.add_job(notes.time, id="job", on_crash="rerun")
+    await clock.advance(2)
+    await two.scheduler.resume()
+    await clock.advance(50)
+    during = list(notes)
+    await clock.advance(60)
+
+    assert len(during) == 1
+    assert notes == during
+    assert await two.outcomes("job") == [(Outcome.SUCCEEDED, 3)]
+    assert (one.names, two.names) == (["LEASE_LOST"], ["NODE_LOST"])
+    assert (await one.scheduler.health()).is_ok
+
+
 # answers that get lost
 
 
@@ -378,7 +406,39 @@ async def test_a_run_that_waits_for_one_on_another_node_starts_when_that_ends(
     assert began == [at(10), at(25)]
 
 
+async def test_a_run_that_is_started_by_hand_begins_when_the_one_in_its_way_ends(
+    core: MemoryJobStore, clock: VirtualClock, at: Any
+) -> None:
+    began: list[datetime] = []
+
+    async def work() -> None:
+        began.append(clock.now())
+        await clock.sleep(15)
+
+    async with Member(core, clock, max_idle=3600).scheduler as scheduler:
+        await scheduler.add_job(work, "interval", hours=1, start_date=at(10), id="job")
+        await clock.advance(11)
+        await scheduler.run_job("job")
+        await clock.advance(60)
+
+    assert began == [at(10), at(25)]
+
+
 # waiting for runs
+
+
+async def test_a_run_that_is_under_way_here_is_not_asked_for(one: Member, clock: VirtualClock) -> None:
+    await one.scheduler.add_job(clock.sleep, "interval", [20], hours=1, id="job")
+    handle = await one.scheduler.run_job("job")
+    await clock.advance(1)
+    before = one.line.calls.count("runs")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(handle.result)
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(30)
+
+    assert one.line.calls.count("runs") == before
 
 
 async def test_the_result_of_a_run_on_another_node_is_fetched(one: Member, two: Member, clock: VirtualClock) -> None:
