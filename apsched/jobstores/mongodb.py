@@ -30,7 +30,7 @@ from apsched.jobstores._mongodb import claiming, finishing, history, listing, no
 from apsched.jobstores._mongodb.deciding import Collections
 from apsched.jobstores._mongodb.documents import Documents
 from apsched.jobstores._mongodb.schema import Names, prepare
-from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Plan, Planner, Run
 from apsched.serializers.base import Serializer

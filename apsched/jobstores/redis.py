@@ -54,7 +54,7 @@ from apsched.jobstores._redis._rows import (
     state_of,
     write_run,
 )
-from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Outcome, Plan, Planner, Run
 from apsched.serializers.base import Serializer

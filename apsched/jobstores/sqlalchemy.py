@@ -43,7 +43,7 @@ from apsched.jobstores._sql.rows import Values, is_storable, job_values
 from apsched.jobstores._sql.runs import Runs
 from apsched.jobstores._sql.schema import REVISION, Tables
 from apsched.jobstores._sql.transactions import Transactions, Work, make_transactions
-from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, JobStore, Merge, Node, RunFilter
+from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Plan, Planner, Run
 from apsched.serializers.base import Serializer
