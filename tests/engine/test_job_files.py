@@ -268,7 +268,7 @@ async def test_jobs_that_cannot_be_written_are_named_and_the_file_stays_as_it_wa
         (changed(name=...), "it has no name"),
         (changed(max_instances=0), "max_instances must be a whole number from 1 on, got 0"),
         (changed(misfire_grace_time="1"), "misfire_grace_time must be None or a number of seconds, got '1'"),
-        (changed(coalesc=True), "it has no field coalesc; there are: id, next_run_time, "),
+        (changed(colour=True), "it has no field colour; there are: id, next_run_time, "),
         (changed(kwargs=[]), "kwargs must be a mapping"),
         (changed(next_run_time=...), "it has no next_run_time"),
         (changed(next_run_time=12), "its next_run_time must be text such as .* or null, got 12"),
