@@ -23,6 +23,7 @@ local states, stored, running = read_all('HMGET', STATES, ids), read_all('HMGET'
 for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
 local history, claims, changed, order, moved, answers, excess, queues = {}, {}, {}, {}, {}, {}, {}, {}
+local finished, idle = {}, {}
 local revision = call('INCRBY', REVISION, #ids) - #ids
 local is_pending, is_new = any_pending(), {}
 
@@ -83,18 +84,20 @@ for index, plan in ipairs(plans) do
     changed[#changed + 1] = id
     changed[#changed + 1] = string.format('%d|%s', revision + index, rest)
     if status == 'R' then
-      plan.is_finished = true
+      finished[#finished + 1] = id
     else
       order[#order + 1] = next_run == '' and '+inf' or next_run
       order[#order + 1] = id
-      if next_run == '' then
-        call('ZREM', DUE .. executor, id)
-      else
-        local list = moved[executor] or {}
-        moved[executor] = list
-        list[#list + 1] = next_run
-        list[#list + 1] = id
-      end
+    end
+    if next_run == '' then
+      local list = idle[executor] or {}
+      idle[executor] = list
+      list[#list + 1] = id
+    elseif status ~= 'R' then
+      local list = moved[executor] or {}
+      moved[executor] = list
+      list[#list + 1] = next_run
+      list[#list + 1] = id
     end
     if is_pending or entered.P then queues[#queues + 1] = index end
   end
@@ -115,12 +118,8 @@ for _, index in ipairs(queues) do
   local id = ids[index]
   if call('EXISTS', PENDING .. id) == 1 then line_up(id, get_state(id)) end
 end
-for _, plan in ipairs(plans) do
-  if plan.is_finished then
-    call('ZREM', ORDER, plan.id)
-    call('ZREM', DUE .. ARGV[plan.first + 2], plan.id)
-    call('SADD', RETIRED, plan.id)
-    bury(plan.id)
-  end
-end
+in_parts('ZREM', ORDER, finished)
+in_parts('SADD', RETIRED, finished)
+for executor, list in pairs(idle) do in_parts('ZREM', DUE .. executor, list) end
+bury_all(finished, running, is_pending or entered.P)
 return table.concat(answers, ',')

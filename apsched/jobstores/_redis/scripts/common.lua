@@ -164,6 +164,18 @@ local function bury(id)
   return false
 end
 
+-- Forget those of the finished jobs whose last runs have ended. `running` has their texts of RUNNING.
+local function bury_all(ids, running, may_wait)
+  local gone = {}
+  for _, id in ipairs(ids) do
+    local is_running = running[id] and running[id] ~= ''
+    if not is_running and not (may_wait and call('EXISTS', PENDING .. id) == 1) then gone[#gone + 1] = id end
+  end
+  in_parts('HDEL', DEFINITIONS, gone)
+  in_parts('HDEL', STATES, gone)
+  in_parts('SREM', RETIRED, gone)
+end
+
 -- runs
 
 local function read_run(row)

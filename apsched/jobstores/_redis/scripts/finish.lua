@@ -54,14 +54,16 @@ end
 write_runs()
 write_running(running)
 for node, list in pairs(ended) do in_parts('SREM', CLAIMS .. node, list) end
+local finished = {}
 for index, id in ipairs(ids) do
   local text = answers[index] ~= 0 and states[index]
   local state = text and (is_pending or changed[id] or match(text, '^%d+|R')) and read_state(text)
   if state then
-    local is_buried = state.status == 'R' and bury(id)
-    if not is_buried and (changed[id] or call('EXISTS', PENDING .. id) == 1) then line_up(id, state) end
-    if changed[id] and not is_buried then revise(id, text) end
+    if state.status == 'R' then finished[#finished + 1] = id end
+    if changed[id] or is_pending and call('EXISTS', PENDING .. id) == 1 then line_up(id, state) end
+    if changed[id] then revise(id, text) end
     changed[id] = nil
   end
 end
+bury_all(finished, running, is_pending or entered.P)
 return table.concat(answers)
