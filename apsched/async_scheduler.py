@@ -145,8 +145,8 @@ class AsyncScheduler(JobFiles, RunHistory):
         gconfig: Mapping[str, Any] | None = None,
         *,
         prefix: str | Sequence[str] | None = PREFIXES,
-        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
-        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        jobstores: Mapping[str, JobStore | BaseJobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | BaseExecutor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
         timezone: tzinfo | str | None = None,
         notifier: Notifier | None = None,
@@ -218,8 +218,8 @@ class AsyncScheduler(JobFiles, RunHistory):
         gconfig: Mapping[str, Any] | None = None,
         prefix: str | Sequence[str] | None = PREFIXES,
         *,
-        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
-        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        jobstores: Mapping[str, JobStore | BaseJobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | BaseExecutor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
         timezone: tzinfo | str | None = None,
     ) -> None:
@@ -426,7 +426,7 @@ class AsyncScheduler(JobFiles, RunHistory):
     # parts
 
     async def add_jobstore(
-        self, /, jobstore: JobStore | str | Mapping[str, Any], alias: str = "default", **options: Any
+        self, /, jobstore: JobStore | BaseJobStore | str | Mapping[str, Any], alias: str = "default", **options: Any
     ) -> None:
         """
         Add a job store, and open it if the scheduler runs.
@@ -481,7 +481,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         self._publish(SchedulerEvent, EVENT_JOBSTORE_REMOVED, alias=alias)
 
     async def add_executor(
-        self, /, executor: Executor | str | Mapping[str, Any], alias: str = "default", **options: Any
+        self, /, executor: Executor | BaseExecutor | str | Mapping[str, Any], alias: str = "default", **options: Any
     ) -> None:
         """
         Add an executor, and start it if the scheduler runs.

@@ -88,7 +88,8 @@ class BaseExecutor(ABC):
         self._count_down(job_id)
         for event in events:
             self._scheduler._dispatch_event(event)
-        self._scheduler._job_ended(job_id, None)
+        if not events:
+            self._scheduler._job_ended(job_id, None)
 
     def _run_job_error(self, job_id: str, exc: BaseException, traceback: TracebackType | None = None) -> None:
         """

@@ -7,7 +7,6 @@ Rule 2: a run ends with the event that tells of it, or where that executor says 
 
 from __future__ import annotations
 
-import copyreg
 import logging
 import threading
 from collections.abc import Callable
@@ -75,7 +74,13 @@ class SubmittedJob(Job):
         return plain.__getstate__()
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return copyreg.__newobj__, (Job,), self.__getstate__()  # type: ignore[attr-defined]  # what pickles are made of
+        return _plain_job, (self.__getstate__(),)
+
+
+def _plain_job(state: dict[str, Any]) -> Job:
+    job = Job.__new__(Job)
+    job.__setstate__(state)
+    return job
 
 
 def _entering(call: Call) -> Callable[..., Any]:

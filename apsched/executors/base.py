@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
@@ -85,6 +86,17 @@ class Executor(ABC):
 
     capacity: int
     can_submit: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Warn of methods that APScheduler 3 would call, and this scheduler does not."""
+        super().__init_subclass__(**kwargs)
+        for name in ("submit_job", "_do_submit_job", "_run_job_success", "_run_job_error"):
+            if name in vars(cls):
+                warnings.warn(
+                    f"{cls.__qualname__} overrides {name}(), which the scheduler does not call; override execute(), or "
+                    "derive from BaseExecutor or BasePoolExecutor to keep what was written for APScheduler 3",
+                    stacklevel=2,
+                )
 
     async def __aenter__(self) -> Self:
         return self

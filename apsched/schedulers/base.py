@@ -31,9 +31,9 @@ from apsched.async_scheduler import (
 from apsched.clock import Clock
 from apsched.engine.history import RunHandle
 from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerStateError
-from apsched.executors.base import Executor
+from apsched.executors.base import BaseExecutor, Executor
 from apsched.job import Job, JobDefaults
-from apsched.jobstores.base import JobStore
+from apsched.jobstores.base import BaseJobStore, JobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Run
 from apsched.schedulers import _servers
@@ -152,8 +152,8 @@ class BaseScheduler:
         gconfig: Mapping[str, Any] | None = None,
         *,
         prefix: str | Sequence[str] | None = PREFIXES,
-        jobstores: Mapping[str, JobStore | str | Mapping[str, Any]] | None = None,
-        executors: Mapping[str, Executor | str | Mapping[str, Any]] | None = None,
+        jobstores: Mapping[str, JobStore | BaseJobStore | str | Mapping[str, Any]] | None = None,
+        executors: Mapping[str, Executor | BaseExecutor | str | Mapping[str, Any]] | None = None,
         job_defaults: JobDefaults | Mapping[str, Any] | None = None,
         timezone: tzinfo | str | None = None,
         notifier: Notifier | None = None,
