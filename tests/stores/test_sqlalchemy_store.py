@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import shutil
 import sqlite3
 import subprocess
@@ -21,9 +22,12 @@ import attrs
 import pytest
 import sqlalchemy as sa
 from anyio import to_thread
+from anyio.from_thread import start_blocking_portal
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from apsched._bridge import Bridge
 from apsched.async_scheduler import AsyncScheduler
 from apsched.engine.make_job import refuse, replace
 from apsched.events import EVENT_JOB_EXECUTED, EVENT_JOBSTORE_FAILED, EVENT_JOBSTORE_RECOVERED, SchedulerEvent
@@ -143,6 +147,13 @@ def through(proxy: Proxy, url: str, driver: str) -> str:
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
     return parts._replace(scheme=driver, netloc=f"{user}@{proxy.host}:{proxy.port}").geturl()
+
+
+async def done(func: Callable[..., Any]) -> None:
+    """Call a method of an engine, whether it has to be awaited or not."""
+    result = func()
+    if inspect.isawaitable(result):
+        await result
 
 
 def busy_connections(engine: sa.Engine) -> int:
@@ -377,7 +388,7 @@ async def test_threads_that_wait_for_a_network_that_swallows_are_freed(mysql_ser
 @pytest.mark.parametrize("way", ["cut", "freeze"])
 async def test_a_scheduler_goes_on_when_its_database_is_back(postgresql_server: PostgreSQL, way: str) -> None:
     with postgresql_server.database() as url, Proxy(postgresql_server.port) as proxy:
-        store = SQLAlchemyJobStore(through(proxy, url, "postgresql"), timeout=BRIEF)
+        store = SQLAlchemyJobStore(through(proxy, url, "postgresql"), timeout=2 * BRIEF)
         told: list[Any] = []
         news = anyio.Event()
 
@@ -776,6 +787,82 @@ async def test_arguments_that_cannot_be_stored_are_told_by_their_path_and_nothin
         assert job is not None
         assert job.args == (1,)
         assert await scheduler.get_runs() == []
+
+
+# transactions
+
+
+@pytest.mark.parametrize("kind", ["mysql+pymysql", "mysql+asyncmy", "postgresql+psycopg"])
+async def test_what_others_have_committed_is_seen_whatever_the_isolation_level_of_an_engine(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    url = sa.make_url(request.getfixturevalue(f"{kind.partition('+')[0]}_database")).set(drivername=kind)
+    make: Callable[..., Any] = create_async_engine if kind == "mysql+asyncmy" else sa.create_engine
+    engine = make(url, isolation_level="REPEATABLE READ")
+    async with Bridge() as bridge:
+        async with SQLAlchemyJobStore(engine=engine) as store, SQLAlchemyJobStore(url) as other:
+            await store.add([make_job()])
+            counts: list[int | None] = []
+
+            def count(connection: sa.Connection) -> None:
+                counts.append(connection.scalar(sa.text("SELECT count(*) FROM apsched_jobs")))
+
+            def look_twice(connection: sa.Connection) -> None:
+                count(connection)
+                with start_blocking_portal("asyncio") as portal:
+                    portal.call(add)
+                count(connection)
+
+            async def add() -> None:
+                async with SQLAlchemyJobStore(url) as another:
+                    await another.add([make_job("other")])
+
+            await store._transactions.run(look_twice)
+
+            assert counts == [1, 2]
+            assert len(await other.select(JobFilter())) == 2
+        await bridge.call(done, engine.dispose)
+
+
+async def test_a_batch_takes_as_many_statements_as_one_job(any_url: str) -> None:
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    def told() -> int:
+        count = len(statements)
+        statements.clear()
+        return count
+
+    async with opened(any_url) as store:
+        event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            counts = []
+            for name, number in (("one", 1), ("many", 100)):
+                await store.add([make_job(f"{name} {place}", tags={"a": "b"}) for place in range(number)])
+                added = told()
+                plans = await take(store)
+                taken = told()
+                await store.finish([ended(plan.runs[0]) for plan in plans])
+                counts.append((len(plans), added, taken, told()))
+        finally:
+            event.remove(sa.Engine, "before_cursor_execute", note)
+
+    assert [each[0] for each in counts] == [1, 100]
+    assert counts[0][1:] == counts[1][1:]
+
+
+async def test_a_call_that_is_cancelled_ends_and_leaves_no_connection_behind(postgresql_database: str) -> None:
+    engine = sa.create_engine(sa.make_url(postgresql_database).set(drivername="postgresql+psycopg"))
+    async with SQLAlchemyJobStore(engine=engine) as store:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await store.add([make_job()])
+
+        assert scope.cancelled_caught or ids_of(await store.select(JobFilter())) == ["job"]
+        assert busy_connections(engine) == 0
+    engine.dispose()
 
 
 # transactions of the program

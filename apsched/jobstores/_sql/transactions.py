@@ -58,6 +58,8 @@ class Transactions(ABC):
         self._timeout = timeout
         self._url = sync_engine.url
         self._is_sqlite = sync_engine.dialect.name == "sqlite"
+        # an engine of the user's may have another level, and who has waited for the row of a job must see its new runs
+        self._level = None if is_ours else "READ COMMITTED"
 
     @abstractmethod
     async def __aenter__(self) -> Self: ...
@@ -102,6 +104,11 @@ class Transactions(ABC):
     @abstractmethod
     async def _try(self, work: Work[T], attempt: _Attempt, deadline: float, *, is_single: bool) -> T: ...
 
+    def _isolation(self, is_single: bool) -> str | None:
+        """Return the isolation level to set; None where the engine has it already."""
+        # SQLite has no other way to say when a transaction begins than to keep the driver from beginning any
+        return "AUTOCOMMIT" if is_single or self._is_sqlite else self._level
+
     def _transact(self, connection: Connection, work: Work[T], attempt: _Attempt, is_single: bool) -> T:
         if is_single:
             return work(connection)
@@ -123,7 +130,6 @@ class AsyncTransactions(Transactions):
     def __init__(self, engine: AsyncEngine, *, is_ours: bool, timeout: float) -> None:
         super().__init__(engine, is_ours=is_ours, timeout=timeout)
         self._engine = engine
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._bridge = Bridge()
 
     async def __aenter__(self) -> Self:
@@ -145,10 +151,11 @@ class AsyncTransactions(Transactions):
         return await self._bridge.call(self._connect, work, attempt, deadline, is_single)
 
     async def _connect(self, work: Work[T], attempt: _Attempt, deadline: float, is_single: bool) -> T:
-        # SQLite has no other way to say when a transaction begins than to keep the driver from beginning any
-        engine = self._single if is_single or self._is_sqlite else self._engine
+        level = self._isolation(is_single)
         with anyio.fail_after(deadline):
-            async with engine.connect() as connection:
+            async with self._engine.connect() as connection:
+                if level is not None:
+                    await connection.execution_options(isolation_level=level)
                 return await connection.run_sync(self._transact, work, attempt, is_single)
 
 
@@ -158,7 +165,6 @@ class SyncTransactions(Transactions):
     def __init__(self, engine: Engine, *, is_ours: bool, timeout: float) -> None:
         super().__init__(engine, is_ours=is_ours, timeout=timeout)
         self._engine = engine
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._limiter = anyio.CapacityLimiter(1 if self._is_sqlite else THREADS)
 
     async def __aenter__(self) -> Self:
@@ -184,10 +190,12 @@ class SyncTransactions(Transactions):
             raise
 
     def _connect(self, work: Work[T], attempt: _Attempt, is_single: bool) -> T:
-        engine = self._single if is_single or self._is_sqlite else self._engine
-        with engine.connect() as connection:
+        level = self._isolation(is_single)
+        with self._engine.connect() as connection:
             attempt.connection = connection
             try:
+                if level is not None:
+                    connection.execution_options(isolation_level=level)
                 return self._transact(connection, work, attempt, is_single)
             finally:
                 attempt.connection = None
