@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, TypeAlias
@@ -38,7 +39,14 @@ def parse_url(text: str | URL) -> URL:
         raise ValueError(f"url must begin with one of {known}, got {hide_password(url)!r}")
     if "+" not in url.drivername:
         url = url.set(drivername=_DRIVERS.get(backend, backend) if backend != "postgresql" else _postgresql())
-    return check_database(url)
+    return _absolute(check_database(url))
+
+
+def _absolute(url: URL) -> URL:
+    """Return *url* with the whole path of its file: the process may change its folder before the next connection."""
+    if url.get_backend_name() != "sqlite" or (url.database or "").startswith("file:"):
+        return url
+    return url.set(database=os.path.abspath(url.database or ""))
 
 
 def check_database(url: URL) -> URL:
