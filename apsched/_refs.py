@@ -145,10 +145,10 @@ def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mappi
         shape = _shapes[func]
     except (KeyError, TypeError):  # not seen before; or a method, which lives for a moment only; or unhashable
         shape = _shape_of(func)
-    taken = (func.__self__, *args) if ismethod(func) else args
-    if shape is None or (not kwargs and shape.fewest <= len(taken) <= shape.most):
+    bound = (func.__self__,) if ismethod(func) else ()
+    if shape is None or (not kwargs and shape.fewest <= len(bound) + len(args) <= shape.most):
         return
-    if problems := _problems(shape, taken, kwargs):
+    if problems := _problems(shape, (*bound, *args), kwargs, len(bound)):
         raise ValueError(
             f"the arguments for {name_of(func)} must fit its signature, got args={tuple(args)!r} and "
             f"kwargs={dict(kwargs)!r}; {', '.join(problems)}"
@@ -196,7 +196,7 @@ def _read_signature(func: Callable[..., Any]) -> _Shape | None:
     )
 
 
-def _problems(shape: _Shape, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
+def _problems(shape: _Shape, args: Sequence[Any], kwargs: Mapping[str, Any], bound: int) -> list[str]:
     filled, open_ = set(shape.positional[: len(args)]), shape.positional[len(args) :]
     by_keyword = {*shape.positional, *shape.keyword_only} - {*shape.positional_only}
     misplaced = [
@@ -215,5 +215,5 @@ def _problems(shape: _Shape, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     }
     problems = [f"{what}: {', '.join(map(str, names))}" for what, names in findings.items() if names]
     if len(args) > shape.most:
-        problems.append(f"positional arguments: {len(args)} given, {len(shape.positional)} taken")
+        problems.append(f"positional arguments: {len(args) - bound} given, {len(shape.positional) - bound} taken")
     return problems

@@ -171,6 +171,7 @@ def test_arguments_that_fit_pass(func: Callable[..., Any], args: tuple[Any, ...]
         (various, (1, 2, 3, 4), {"d": 3}, "positional arguments: 4 given, 3 taken"),
         (various, (1, 2), {"a": 1, "d": 3}, "unknown: a"),
         (Thing().method, (), {}, "missing: a"),
+        (Thing().method, (1, 2), {}, "positional arguments: 2 given, 1 taken"),
         (AsyncThing(), (), {}, "missing: a"),
         (partial(various, 1), (), {"d": 1}, "missing: b"),
     ],
