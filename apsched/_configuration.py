@@ -68,9 +68,7 @@ def configurable(method: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-def make_part(
-    kind: str, bases: tuple[type[Any], ...], value: object, options: Mapping[str, Any] | None = None
-) -> Any:
+def make_part(kind: str, bases: tuple[type[Any], ...], value: object, options: Mapping[str, Any] | None = None) -> Any:
     """
     Return the store or executor that *value* is, names or describes.
 
