@@ -28,13 +28,17 @@ def find_revision(connection: Connection, tables: Tables) -> str | None:
         JobStoreVersionError: They are newer than this version of apsched.
     """
     version = column("version_num", String)
-    source = table(tables.names.version, version, schema=tables.schema)
+    query = select(version).select_from(table(tables.names.version, version, schema=tables.schema))
     try:
-        found: str | None = connection.execute(select(version).select_from(source)).scalar()
+        found: str | None = connection.execute(query).scalar()
     except DBAPIError as exc:
-        if exc.connection_invalidated or inspect_after(connection, tables.names.version, tables.schema):
+        if exc.connection_invalidated:
             raise
-        return None
+        if not inspect_after(connection, tables.names.version, tables.schema):
+            return None
+        found = connection.execute(
+            query
+        ).scalar()  # another node has made it in between; or it fails again, and says why
     if found is not None and found not in REVISIONS:
         raise JobStoreVersionError(
             f"the tables beside {tables.names.jobs!r} are of revision {found!r}, and this version of apsched knows "
