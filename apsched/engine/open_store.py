@@ -168,14 +168,13 @@ class OpenStore:
         with anyio.move_on_after(END_PATIENCE):
             await has_ended.wait()
         self.loop.abort()
-        with anyio.move_on_after(END_PATIENCE):
-            await has_ended.wait()  # for a transaction that cannot be cancelled any more
-        if self.loop.is_unsure:
-            try:
-                with anyio.fail_after(END_PATIENCE):
+        try:
+            with anyio.fail_after(END_PATIENCE):
+                await has_ended.wait()  # a transaction may be on its way that cannot be cancelled
+                if self.loop.is_unsure:
                     await self.loop.adopt()
-            except Exception as exc:
-                logger.warning("job store %r cannot be asked for claims without an answer: %s", self._alias, exc)
+        except Exception as exc:
+            logger.warning("job store %r cannot be asked for claims without an answer: %s", self._alias, exc)
 
     async def _end_recording(self, has_ended: anyio.Event) -> None:
         """Wait until all is stored; but not for a store that has stopped answering."""

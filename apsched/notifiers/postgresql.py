@@ -20,6 +20,7 @@ from apsched.exceptions import JobStoreUnavailableError
 from apsched.notifiers.base import Notifier
 
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
+FAREWELL = 1.0  # seconds that the server has to close a connection, before that is done without it
 LONGEST_CHANNEL = 63  # bytes; the server's limit
 
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -59,7 +60,7 @@ class PostgreSQLNotifier(Notifier):
             self._sending = None
             if self._sender is not None:
                 sender, self._sender = self._sender, None
-                await self._bridge.call(_close, sender, self._timeout)
+                await self._bridge.call(_close, sender)
             await self._bridge.__aexit__(exc_type, exc, traceback)
 
     async def notify(self, store: str) -> None:
@@ -141,7 +142,7 @@ class _Subscription:
     async def close(self) -> None:
         """Close the connection; the server need not be there."""
         if self._connection is not None:
-            await _close(self._connection, self._timeout)
+            await _close(self._connection)
 
     def _take(self, connection: object, pid: int, channel: str, payload: object) -> None:
         self._messages.put_nowait(str(payload))
@@ -172,9 +173,9 @@ async def _connect(url: str, timeout: float) -> asyncpg.Connection[Any]:
     return connection
 
 
-async def _close(connection: asyncpg.Connection[Any], timeout: float) -> None:
+async def _close(connection: asyncpg.Connection[Any]) -> None:
     with suppress(*FAILURES):
-        await connection.close(timeout=timeout)
+        await connection.close(timeout=FAREWELL)
 
 
 def _unavailable(url: str, exc: BaseException) -> JobStoreUnavailableError:
