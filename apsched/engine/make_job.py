@@ -232,8 +232,17 @@ def tell_which(exc: Exception, number: int, jobs: Iterable[object], parameters: 
 
 
 def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | None]:
-    """Return the nominal and the due time of the first run from *now* on; (None, None) if there is none."""
+    """
+    Return the nominal and the due time of the first run from *now* on; (None, None) if there is none.
+
+    Raises:
+        ValueError: The trigger, which may be a user's, says something else than an aware datetime.
+    """
     nominal = job.trigger.get_next_fire_time(None, now)
+    if nominal is not None and (not isinstance(nominal, datetime) or nominal.tzinfo is None):
+        raise ValueError(
+            f"trigger must say aware datetimes or None, got {nominal!r} of {job.trigger!r}; give it a tzinfo"
+        )
     return nominal, None if nominal is None else due_time(job.id, job.trigger, nominal)
 
 

@@ -287,6 +287,16 @@ def test_a_trigger_that_keeps_count_is_stored_as_it_has_counted(
     assert job.trigger.left == 1
 
 
+@pytest.mark.parametrize("said", [datetime(2036, 1, 1), "tomorrow"])  # noqa: DTZ001
+def test_a_trigger_that_says_no_aware_time_is_refused(make: Callable[..., BackgroundScheduler], said: Any) -> None:
+    class Wrong(BaseTrigger):
+        def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> Any:
+            return said
+
+    with pytest.raises(ValueError, match="trigger must say aware datetimes or None"):
+        make().add_job(note, Wrong())
+
+
 # configuration
 
 
