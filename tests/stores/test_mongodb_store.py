@@ -727,6 +727,18 @@ async def test_a_run_whose_arguments_cannot_be_read_does_not_run_with_others(sto
     assert "arguments cannot be read" in str(known.reason)
 
 
+@pytest.mark.parametrize("damage", [{"beat": "x"}, {"lease": "long"}, {"seen_at": None}, {"started_at": 2**62}])
+async def test_a_damaged_node_harms_no_other(store: MongoDBJobStore, raw: Any, damage: dict[str, Any]) -> None:
+    await store.add([make_job()])
+    raw.nodes.update_one({"_id": "b"}, {"$set": damage})
+
+    assert len(await take(store)) == 1
+    assert [node.id for node in await store.nodes()] == ["a", "b"]
+    assert all(isinstance(node.lease, float) for node in await store.nodes())
+    await store.reap({"b": 0}, lost)
+    assert await beat_apart(store, "a")
+
+
 # nodes
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bson import Int64, ObjectId
 
 from apsched._mongodb_clients import Document
-from apsched.jobstores._codec import from_micros, to_micros
+from apsched.jobstores._codec import EPOCH, from_micros, to_micros
 from apsched.jobstores._mongodb.deciding import Collections, read, swap_once
 from apsched.jobstores._mongodb.documents import NEVER, PRESENT, REMOVED, closed, new_token, running
 from apsched.jobstores._mongodb.finishing import returned
@@ -21,6 +22,7 @@ from apsched.jobstores._mongodb.settling import settle_documents
 from apsched.jobstores.base import AfterCrash, Node
 from apsched.run import Run
 
+LEASE = 60.0  # seconds; of a node whose document is damaged
 FORGOTTEN_AFTER = timedelta(seconds=60)  # a closed run that is not in the history by then is written by any node
 
 
@@ -52,14 +54,27 @@ async def nodes(at: Collections) -> list[Node]:
     return [
         Node(
             id=each["_id"],
-            beat=each["beat"],
-            lease=each["lease"],
-            started_at=from_micros(each["started_at"]),
-            seen_at=from_micros(each["seen_at"]),
-            is_dead=each["is_dead"],
+            beat=_number(each.get("beat"), 0),
+            lease=_number(each.get("lease"), LEASE),
+            started_at=_moment(each.get("started_at")),
+            seen_at=_moment(each.get("seen_at")),
+            is_dead=bool(each.get("is_dead")),
         )
         for each in await at.link.find(at.nodes, {}, sort=[("_id", 1)])
     ]
+
+
+def _number(value: Any, otherwise: Any) -> Any:
+    """Return *value*, or *otherwise* where somebody has damaged it."""
+    return value if isinstance(value, (int, float)) else otherwise
+
+
+def _moment(value: object) -> datetime:
+    """Return a time that is for people only; a damaged one is long ago."""
+    try:
+        return from_micros(value) if isinstance(value, int) else EPOCH
+    except OverflowError:
+        return EPOCH
 
 
 async def reap(at: Collections, dead: Mapping[str, int], after_crash: AfterCrash, now: datetime) -> list[Run]:
@@ -68,7 +83,9 @@ async def reap(at: Collections, dead: Mapping[str, int], after_crash: AfterCrash
         where = {"_id": node, "beat": seen, "is_dead": False}
         await at.link.call(at.nodes.update_one, where, {"$set": {"is_dead": True}})
     busy = set(await at.link.call(at.jobs.distinct, "active.by", {"active.by": {"$exists": True}}))
-    known = {each["_id"]: each["is_dead"] for each in await at.link.find(at.nodes, {}, projection={"is_dead": 1})}
+    known = {
+        each["_id"]: bool(each.get("is_dead")) for each in await at.link.find(at.nodes, {}, projection={"is_dead": 1})
+    }
     lost = sorted(node for node in busy if isinstance(node, str) and known.get(node, True))
     settled: list[Run] = []
     if lost:
