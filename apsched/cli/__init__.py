@@ -22,9 +22,10 @@ def main() -> int:
     """Run the command in `sys.argv` and return its exit code."""
     try:
         from apsched.cli.app import run
+
+        return run(sys.argv[1:])
     except ImportError as exc:
         if exc.name is None or exc.name.partition(".")[0] not in ("click", "rich"):
             raise
         sys.stderr.write("apsched: the command needs packages that are not installed; pip install 'apsched[cli]'\n")
         return 1
-    return run(sys.argv[1:])

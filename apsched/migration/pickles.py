@@ -99,7 +99,9 @@ class _Machine:
 
     def result(self) -> Any:
         """Return what the pickle has left on the stack."""
-        (value,) = self._stack
+        value = self.pop()
+        if self._stack:
+            raise ValueError("more than one value")
         return value
 
     # the stack

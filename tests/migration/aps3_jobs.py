@@ -1,10 +1,13 @@
-"""Fill a store of APScheduler 3.11.3 with jobs of every kind, and print what they would do; run where that is installed.
+"""Fill a store of APScheduler 3.11.3 with jobs of every kind, and print what they would do; run where it is installed.
 
     python aps3_jobs.py STORE [PROTOCOL]
 
 STORE is a URL, or the path of a JSON file for `export_jobs`, or `-`, which prints the pickles too. Each job is printed
 with its next run times: the next one and those after it, up to 20.
 """
+
+# mypy: ignore-errors
+# ruff: noqa: DTZ001, T201  # a program, and naive datetimes are what zones of pytz localize
 
 from __future__ import annotations
 
