@@ -131,7 +131,7 @@ async def test_what_cannot_be_carried_over_is_told_of_and_keeps_nothing_else_bac
     assert [job.fate for job in report.jobs] == ["refused", "added", "refused", "added"]
     bad, odd = report.of("refused")
     assert "os.system" in str(bad.problem)
-    assert "Job (odd) cannot be added to this job store" in str(odd.problem)
+    assert "name cannot be stored" in str(odd.problem)
     if not dry_run:
         assert (await jobs_in(url)).keys() == {"good", "other"}
 
