@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import sys
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import _peers
 from _peers import BARE, OURS, PGQUEUER, PROCRASTINATE, V3, V4
+from _servers import SERVERS, Databases, Statements, make_store
 
 PASSED = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = 500
+KEYS = ("us", "add_us", "statements", "transactions")
 
 ended = 0  # calls of the no-op jobs
 
@@ -58,26 +57,13 @@ async def until(is_over: Callable[[], Awaitable[bool]]) -> None:
 # this project
 
 
-def make_store(server: str, url: str) -> Any:
-    """Make the store that a user of that server would."""
-    if server == "redis":
-        from apsched.jobstores.redis import RedisJobStore
-
-        return RedisJobStore(url=url)
-    if server == "mongodb":
-        from apsched.jobstores.mongodb import MongoDBJobStore
-
-        return MongoDBJobStore(url=url)
-    from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
-
-    return SQLAlchemyJobStore(url=url)
-
-
 def ours(server: str, kind: str, jobs: int, url: str) -> dict[str, Any]:
     """Measure AsyncScheduler."""
     from apsched.async_scheduler import AsyncScheduler
 
     func = anoop if kind == "coroutines" else noop
+
+    statements = Statements(server)
 
     async def main() -> dict[str, Any]:
         stores = {"default": make_store(server, url)}
@@ -85,6 +71,7 @@ def ours(server: str, kind: str, jobs: int, url: str) -> dict[str, Any]:
             started = time.perf_counter()
             await scheduler.add_jobs({"func": func, "trigger": "date", "run_date": PASSED} for _ in range(jobs))
             added = time.perf_counter()
+            statements.count = statements.transactions = 0
             await scheduler.resume()
 
             async def is_over() -> bool:
@@ -95,10 +82,11 @@ def ours(server: str, kind: str, jobs: int, url: str) -> dict[str, Any]:
 
             await until(is_over)
             seconds = time.perf_counter() - added
+            counts = statements.counts(jobs)
             kept = await scheduler.get_runs(limit=jobs + 1)
             if len(kept) != jobs or {run.outcome.value for run in kept} != {"succeeded"}:
                 raise RuntimeError(f"{len(kept)} runs of {jobs}")
-            return result(jobs, seconds, add_us=(added - started) / jobs * 1e6)
+            return result(jobs, seconds, add_us=(added - started) / jobs * 1e6, **counts)
 
     return asyncio.run(main())
 
@@ -275,7 +263,6 @@ def bare(server: str, kind: str, jobs: int, url: str) -> dict[str, Any]:
 
 
 WORK = {"ours": ours, "v3": v3, "v4": v4, "pgqueuer": pgqueuer, "procrastinate": procrastinate, "bare": bare}
-SERVERS = ("postgresql", "sqlite", "mysql", "redis", "mongodb")
 
 
 def plan(options: Any) -> list[dict[str, Any]]:
@@ -300,31 +287,6 @@ def plan(options: Any) -> list[dict[str, Any]]:
     return measurements
 
 
-class Databases:
-    """Gives each measurement an empty database of the server that it names; a server starts when it is asked for."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._servers: dict[str, Any] = {}
-
-    @contextmanager
-    def database(self, measurement: Mapping[str, Any]) -> Generator[dict[str, Any]]:
-        """Give further arguments of the worker."""
-        kind = measurement["server"]
-        if kind == "sqlite":
-            with TemporaryDirectory() as folder:
-                yield {"url": f"sqlite:///{folder}/drain.db"}
-            return
-        with self._server(kind).database() as url:
-            yield {"url": url}
-
-    def _server(self, kind: str) -> Any:
-        if kind not in self._servers:
-            start = getattr(__import__("tests.servers", fromlist=["servers"]), f"start_{kind}")
-            self._servers[kind] = self._stack.enter_context(start() if kind == "mongodb" else start(is_durable=True))
-        return self._servers[kind]
-
-
 def judge(rows: list[dict[str, Any]]) -> list[str]:
     """Return the targets and what became of them."""
     lines = []
@@ -334,6 +296,9 @@ def judge(rows: list[dict[str, Any]]) -> list[str]:
             for product in (V3, V4, PGQUEUER, PROCRASTINATE, BARE)
         }
         name = f"{row['server']}, {row['kind']}, {row['us']:.0f} us a job"
+        if "statements" in row:
+            per_batch = f"{row['statements']:.1f} statements and {row['transactions']:.1f} transactions for 500 jobs"
+            lines.append(f"{name}: {per_batch}")
         wanted = {V3: 10.0 if row["server"] == "postgresql" else 5.0, V4: 50.0, PGQUEUER: 1.0, PROCRASTINATE: 1.0}
         for product, limit in wanted.items():
             faster = _peers.ratio(of[product], row, "us")
@@ -356,10 +321,9 @@ def main() -> None:
     options = _peers.options("Measure how fast one node drains a store.", rounds=3)
     with ExitStack() as stack:
         around: Callable[[Mapping[str, Any]], AbstractContextManager[Mapping[str, Any]]] = Databases(stack).database
-        rows = _peers.interleave(__file__, plan(options), options.rounds, ("us", "add_us"), around=around)
+        rows = _peers.interleave(__file__, plan(options), options.rounds, KEYS, around=around)
     _peers.report(options.json, "drain", rows, judge(rows))
 
 
 if __name__ == "__main__" and not _peers.work(WORK):
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     main()
