@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from apsched import _one_thread
@@ -71,10 +70,15 @@ async def test_a_call_that_does_not_end_is_left(
 ) -> None:
     monkeypatch.setattr(_one_thread, "CLOSE_PATIENCE", 0.05)
     thread = OneThread("apsched-test")
-    go_on = threading.Event()
+    entered, go_on = threading.Event(), threading.Event()
+
+    def call() -> None:
+        entered.set()
+        go_on.wait(20)
+
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(thread.call, go_on.wait, 20.0)
-        await anyio.lowlevel.checkpoint()
+        tasks.start_soon(thread.call, call)
+        await anyio.to_thread.run_sync(entered.wait, 20)
 
         await thread.close()
 
