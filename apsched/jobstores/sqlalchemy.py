@@ -70,6 +70,7 @@ class SQLAlchemyJobStore(BlockingMethods):
             names no driver, we choose: asyncpg (psycopg if only that is installed) or asyncmy. Drivers that know no
             asyncio, such as psycopg2 and pymysql, work in threads.
         engine: An engine of yours instead, sync or async, or a reference `package.module:name`. It is not closed.
+            Whatever its isolation level, the store works at READ COMMITTED.
         tablename: The table of jobs. The others are called after it: with `apsched_jobs` go `apsched_runs`,
             `apsched_nodes`, `apsched_tags` and `apsched_schema`, with any other name x go `x_runs` and so on.
         metadata: Where the tables are entered, for migrations of yours.
