@@ -66,7 +66,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
-EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor")  # what the tests use
+EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor", "cli")  # what the tests use
 SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")

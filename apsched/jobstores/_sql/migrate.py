@@ -114,11 +114,11 @@ def _is_current(connection: Connection, tables: Tables) -> bool:
 
 
 def _foreign(name: str, found: list[str]) -> str:
-    whose = "of APScheduler 3" if set(found) == {"id", "next_run_time", "job_state"} else "not of apsched"
-    return (
-        f"table {name!r} is {whose}: its columns are {', '.join(found)}; name another table (tablename=), "
-        "and add the jobs there anew"
+    is_old = set(found) == {"id", "next_run_time", "job_state"}
+    whose, advice = (
+        ("of APScheduler 3", ", and bring its jobs there by `apsched import`") if is_old else ("not of apsched", "")
     )
+    return f"table {name!r} is {whose}: its columns are {', '.join(found)}; name another table (tablename=){advice}"
 
 
 def _upgrade(connection: Connection, tables: Tables) -> None:
