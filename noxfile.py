@@ -116,6 +116,14 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session
+def engines(session: nox.Session) -> None:
+    """Run jobs on a Dask cluster and on a Celery worker."""
+    install_servers(session)
+    install(session, "-e", ".[dask,celery]", group="engines")
+    session.run("pytest", "tests/engines", *session.posargs, env={"APSCHED_TEST_ENGINES": "1"})
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """Run the fast tests with the oldest dependencies that pyproject.toml allows."""
     install_servers(session)

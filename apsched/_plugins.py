@@ -41,6 +41,7 @@ EXECUTORS: Mapping[str, str] = {
     "processpool": "apsched.executors.pool:ProcessPoolExecutor",
     "asyncio": "apsched.executors.asyncio:AsyncIOExecutor",
     "debug": "apsched.executors.debug:DebugExecutor",
+    "dask": "apsched.executors.dask:DaskExecutor",
     "gevent": "apsched.executors.gevent:GeventExecutor",
     "tornado": "apsched.executors.tornado:TornadoExecutor",
     "twisted": "apsched.executors.twisted:TwistedExecutor",
@@ -54,6 +55,7 @@ SERIALIZERS: Mapping[str, str] = {
 }
 EXTRAS: Mapping[str, str] = {  # alias -> extra that it needs
     "cbor": "cbor",
+    "dask": "dask",
     "mongodb": "mongodb",
     "postgresql": "postgresql",
     "redis": "redis",
