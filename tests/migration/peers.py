@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.servers import MissingServerError
 
 ROOT = Path(__file__).resolve().parents[2]
-CLIENTS = ("sqlalchemy<2.2", "psycopg[binary]", "redis", "pymongo")
+CLIENTS = ("sqlalchemy<2.2", "psycopg[binary]", "pymysql", "redis", "pymongo")
 APS3 = ("apscheduler==3.11.3", *CLIENTS, "pytz", "python-dateutil", "anyio")
 FLASK = ("flask==3.1.3", "python-dateutil")
 SECONDS = 50  # for one program

@@ -18,7 +18,8 @@ from tests.migration.peers import APS3, folder_of, run
 from tests.migration.recorded import are_jittered, fire_times
 
 PROGRAM = Path(__file__).parent / "aps3_jobs.py"
-SERVERS = ("sqlite", "postgresql", "redis", "mongodb")
+SERVERS = ("sqlite", "postgresql", "mysql", "redis", "mongodb")
+DRIVERS = {"postgresql": ("psycopg", "asyncpg"), "mysql": ("pymysql", "asyncmy")}  # for SQLAlchemy: blocking, not so
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])]
 
@@ -37,7 +38,7 @@ def database(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[str], 
         if server == "sqlite":
             return f"sqlite:///{tmp_path / 'jobs.db'}"
         url: str = request.getfixturevalue(f"{server}_database")
-        return url.replace("postgresql://", "postgresql+psycopg://") if server == "postgresql" else url
+        return url.replace("://", f"+{DRIVERS[server][0]}://", 1) if server in DRIVERS else url
 
     return of
 
@@ -64,6 +65,17 @@ async def test_a_store_is_imported_where_it_is_and_its_jobs_go_on(server: str, d
             assert are_jittered(times[1:], recorded[1:], job.trigger.jitter)
     assert {job.fate for job in (await import_jobs(url, make_store(url, table))).jobs} == {"kept"}
     assert {job.id for job in await to_thread.run_sync(read_jobs, url)} == told.keys()
+
+
+@pytest.mark.parametrize("server", DRIVERS)
+async def test_drivers_that_do_not_block_read_the_same(server: str, database: Callable[[str], str]) -> None:
+    url = database(server)
+    told = await to_thread.run_sync(fill, url)
+
+    blocking, other = DRIVERS[server]
+    for driver in (f"+{other}", "+mysqldb" if server == "mysql" else "+psycopg2", ""):  # one that may be missing, none
+        found = await to_thread.run_sync(read_jobs, url.replace(f"+{blocking}", driver))
+        assert {job.id for job in found if job.problem is None} == told.keys()
 
 
 async def test_an_export_is_read(tmp_path: Path) -> None:
