@@ -35,8 +35,14 @@ class OneThread:
 
     def __init__(self, name: str) -> None:
         self._queue: SimpleQueue[Errand | None] = SimpleQueue()
+        self._last: Waiter[Answer | None] | None = None
         self._thread = threading.Thread(target=_work, args=(self._queue,), name=name, daemon=True)
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._thread.is_alive()
 
     async def call(self, func: Callable[[*Args], T], *args: *Args) -> T:
         """
@@ -56,10 +62,15 @@ class OneThread:
         finally:
             del error  # no circle may stay: the traceback of an error has this frame
 
+    def end(self) -> Waiter[Answer | None]:
+        """Let the thread end when all calls have ended, and wait for nothing; only `close` may come after it."""
+        self._last = self._post(int)
+        self._queue.put(None)
+        return self._last
+
     async def close(self) -> None:
         """End the thread when all calls have ended; one that does not end in 5 seconds is left to itself."""
-        last: Waiter[Answer | None] = self._post(int)
-        self._queue.put(None)
+        last = self._last or self.end()
         with anyio.CancelScope(shield=True):
             if await last.wait_for(CLOSE_PATIENCE, None) is None:
                 logger.warning("left thread %s, which is in a call that does not end", self._thread.name)

@@ -121,6 +121,17 @@ def test_a_store_that_cannot_be_reached_fails_the_start_and_leaves_nothing_open(
     assert set(threading.enumerate()) <= before
 
 
+def test_no_thread_is_left_at_the_end_of_the_shutdown(make: Callable[..., BackgroundScheduler], url: str) -> None:
+    before = set(threading.enumerate())
+    scheduler = make(jobstores={"default": SQLAlchemyJobStore(url)})
+    scheduler.start()
+    assert "apsched-jobstore" in {thread.name for thread in threading.enumerate()}
+
+    scheduler.shutdown()
+
+    assert set(threading.enumerate()) <= before
+
+
 @posix
 def test_in_a_forked_child_nothing_gives_signs_of_life(start_program: Callable[[str], Program], url: str) -> None:
     program = start_program(

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import timedelta
@@ -382,7 +383,22 @@ async def test_threads_that_wait_for_a_network_that_swallows_are_freed(mysql_ser
             with anyio.fail_after(20):
                 while busy_connections(engine):  # noqa: ASYNC110  # it tells nobody
                     await anyio.sleep(0.01)
+        assert "apsched-jobstore" not in {thread.name for thread in threading.enumerate()}
         engine.dispose()
+
+
+@pytest.mark.parametrize("server", ["sqlite", "mysql+pymysql"])
+async def test_no_thread_outlives_a_store(request: pytest.FixtureRequest, server: str) -> None:
+    url = request.getfixturevalue("url" if server == "sqlite" else "mysql_database")
+    before = threading.enumerate()
+
+    async with SQLAlchemyJobStore(f"{server}:{url.partition(':')[2]}") as store:
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(store.get, f"job {number}")
+        assert len(threading.enumerate()) == len(before) + (1 if server == "sqlite" else 10)
+
+    assert threading.enumerate() == before
 
 
 @pytest.mark.parametrize("way", ["cut", "freeze"])

@@ -84,3 +84,23 @@ async def test_a_call_that_does_not_end_is_left(
 
         assert "left thread apsched-test" in caplog.text
         go_on.set()
+
+
+async def test_a_thread_can_be_told_to_end_while_a_call_goes_on_and_be_closed_later() -> None:
+    thread = OneThread("apsched-test")
+    entered, go_on = threading.Event(), threading.Event()
+
+    def call() -> None:
+        entered.set()
+        go_on.wait(20)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(thread.call, call)
+        await anyio.to_thread.run_sync(entered.wait, 20)
+
+        thread.end()
+        assert thread.is_alive
+        go_on.set()
+
+    await thread.close()
+    assert not thread.is_alive

@@ -18,7 +18,6 @@ from typing import Any, Self, TypeVar
 
 import anyio
 import attrs
-from anyio import to_thread
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from apsched._bridge import Bridge
 from apsched.jobstores._sql.engines import AnyEngine, sync_engine_of
 from apsched.jobstores._sql.errors import is_transient, unavailable
+from apsched.jobstores._sql.threads import Threads
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -160,12 +160,12 @@ class AsyncTransactions(Transactions):
 
 
 class SyncTransactions(Transactions):
-    """Transactions on an engine that blocks, in worker threads; one after the other for SQLite."""
+    """Transactions on an engine that blocks, in threads of its own; one after the other for SQLite."""
 
     def __init__(self, engine: Engine, *, is_ours: bool, timeout: float) -> None:
         super().__init__(engine, is_ours=is_ours, timeout=timeout)
         self._engine = engine
-        self._limiter = anyio.CapacityLimiter(1 if self._is_sqlite else THREADS)
+        self._threads = Threads(1 if self._is_sqlite else THREADS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,18 +173,18 @@ class SyncTransactions(Transactions):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._is_ours:
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(self._engine.dispose)
+        with anyio.CancelScope(shield=True):
+            if self._is_ours:
+                with anyio.move_on_after(self._timeout):
+                    await self._threads.call(self._engine.dispose)
+            await self._threads.close()
 
     async def _try(self, work: Work[T], attempt: _Attempt, deadline: float, *, is_single: bool) -> T:
         if self._is_sqlite:  # nothing but its own busy timeout can make it wait
-            return await to_thread.run_sync(self._connect, work, attempt, is_single, limiter=self._limiter)
+            return await self._threads.call(self._connect, work, attempt, is_single)
         try:
             with anyio.fail_after(deadline):
-                return await to_thread.run_sync(
-                    self._connect, work, attempt, is_single, limiter=self._limiter, abandon_on_cancel=True
-                )
+                return await self._threads.call(self._connect, work, attempt, is_single)
         except TimeoutError:
             _sever(attempt.connection)
             raise
