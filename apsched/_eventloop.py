@@ -58,6 +58,10 @@ class TaskPool(ABC):
     def cancel(self) -> None:
         """Cancel every task."""
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """Wait no more for the tasks that are left, where the event loop allows that; trio does not."""
+
 
 class EventLoop(ABC):
     """The running event loop."""
@@ -101,6 +105,9 @@ class AsyncioWaiter(Waiter[T]):
             timer.cancel()
 
 
+_abandoned: set[asyncio.Task[None]] = set()  # kept, since collecting a coroutine that ends in no way makes it go on
+
+
 class AsyncioTaskPool(TaskPool):
     """
     Bare tasks; started eagerly from Python 3.12 on.
@@ -141,6 +148,13 @@ class AsyncioTaskPool(TaskPool):
     def cancel(self) -> None:
         for task in list(self._tasks.values()):
             task.cancel()
+
+    def abandon(self) -> None:
+        for task in self._tasks.values():
+            _abandoned.add(task)
+            task.add_done_callback(_abandoned.discard)
+            asyncio._unregister_task(task)  # so that asyncio.run, at its end, does not wait for it either
+        self._tasks.clear()
 
     if sys.version_info >= (3, 12):
 

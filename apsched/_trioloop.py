@@ -61,6 +61,9 @@ class TrioTaskPool(TaskPool):
     def cancel(self) -> None:
         self._nursery.cancel_scope.cancel()
 
+    def abandon(self) -> None:
+        pass
+
     @staticmethod
     async def _run(scope: trio.CancelScope, func: Callable[..., Coroutine[Any, Any, None]], args: Any) -> None:
         with scope:

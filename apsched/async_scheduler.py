@@ -574,14 +574,14 @@ class AsyncScheduler(JobFiles, RunHistory):
 
     async def health(self) -> Health:
         """Tell how the scheduler is; asks no store."""
-        in_use = self._slots.in_use()
+        in_use, stuck = self._slots.in_use(), self._slots.stuck()
         return Health(
             node=self.node,
             is_running=self._is_started,
             is_paused=self._is_paused,
             jobstores={alias: each.health() for alias, each in self._open.items()},
             executors={
-                alias: ExecutorHealth(capacity=self._executors[alias].capacity, in_use=used)
+                alias: ExecutorHealth(capacity=self._executors[alias].capacity, in_use=used, stuck=stuck[alias])
                 for alias, used in in_use.items()
             },
             runs_under_way=0 if self._runner is None else len(self._runner),
@@ -632,6 +632,7 @@ class AsyncScheduler(JobFiles, RunHistory):
                 with life.draining:
                     await runner.wait_until_idle()
                 runner.cancel_all("the scheduler shut down")
+                await runner.leave()
         finally:
             self._runner = None
             for kind in ("store", "executor"):

@@ -17,6 +17,7 @@ ApschedError
 ├── RunFailedError                         result() of a run that did not succeed
 ├── ExecutorRefusedError                   the executor does not take the call
 ├── WorkerDiedError                        the process that ran a job ended under it
+├── JobTimeoutError (TimeoutError)         a run took longer than the timeout of its job
 └── MissingExtraError (ImportError)        pip install apsched[...]
 
 Values of a wrong kind or size raise the built-in TypeError, ValueError and LookupError. This module is where programs
@@ -192,6 +193,19 @@ class WorkerDiedError(ApschedError):
     def __init__(self, message: str, exit_code: int | None) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class JobTimeoutError(ApschedError, TimeoutError):
+    """
+    A run took longer than the `timeout` of its job.
+
+    Attributes:
+        timeout: That, in seconds.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__(f"it took longer than its timeout of {timeout:g} s")
+        self.timeout = timeout
 
 
 class MissingExtraError(ApschedError, ImportError):

@@ -24,7 +24,7 @@ OnCrash = Literal["rerun", "abandon"]
 
 ON_CRASH: tuple[str, ...] = get_args(OnCrash)
 
-LONGEST_GRACE = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
+LONGEST = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
 
 NO_KWARGS: Mapping[str, Any] = {}  # one for all jobs without keyword arguments
 
@@ -68,6 +68,8 @@ class Job:
         keep_runs: How many finished runs the history keeps; None: what the store keeps by default.
         on_crash: What becomes of a run whose node dies: `"rerun"` (another node starts it again: at least once) or
             `"abandon"` (it is recorded as abandoned: at most once).
+        timeout: How many seconds a run may take from the moment that the callable is entered, more than 0; None: any
+            number.
         next_run_time: When the job is due next, aware; None if it is paused.
         next_nominal_time: The nominal time of that, before jitter.
         quarantine: Why no run can be made of it, one sentence; None if all is well.
@@ -89,6 +91,7 @@ class Job:
     tags: Mapping[str, str] = NO_KWARGS
     keep_runs: int | None = None
     on_crash: OnCrash = "rerun"
+    timeout: float | None = None
     next_run_time: datetime | None = None
     next_nominal_time: datetime | None = None
     quarantine: str | None = None
@@ -295,6 +298,7 @@ class JobDefaults:
     overlap: Overlap = "skip"
     keep_runs: int | None = None
     on_crash: OnCrash = "rerun"
+    timeout: float | None = None
 
     @classmethod
     def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
@@ -370,15 +374,7 @@ def check_alias(value: object) -> str:
 
 def check_misfire_grace_time(value: object) -> float | None:
     """Return *value* if it is a number of seconds above 0, or None."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"misfire_grace_time must be None or a number of seconds, got {value!r}")
-    if not value > 0:
-        raise ValueError(f"misfire_grace_time must be None or more than 0 seconds, got {value!r}")
-    if value > LONGEST_GRACE:
-        raise ValueError(f"misfire_grace_time must be None, for any lateness, or at most 100 years, got {value!r}")
-    return value
+    return _check_seconds("misfire_grace_time", value, "lateness")
 
 
 def check_coalesce(value: object) -> bool:
@@ -429,6 +425,23 @@ def check_on_crash(value: object) -> OnCrash:
     return value  # type: ignore[return-value]  # it is one of the literals
 
 
+def check_timeout(value: object) -> float | None:
+    """Return *value* if it is a number of seconds above 0, or None."""
+    return _check_seconds("timeout", value, "duration")
+
+
+def _check_seconds(name: str, value: object, what: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be None or a number of seconds, got {value!r}")
+    if not value > 0:
+        raise ValueError(f"{name} must be None or more than 0 seconds, got {value!r}")
+    if value > LONGEST:
+        raise ValueError(f"{name} must be None, for any {what}, or at most 100 years, got {value!r}")
+    return value
+
+
 def check_trigger(value: object) -> BaseTrigger:
     """Return *value* if it is a trigger."""
     if not isinstance(value, BaseTrigger):
@@ -449,6 +462,7 @@ OPTION_CHECKS: Mapping[str, Callable[[object], Any]] = {
     "tags": check_tags,
     "keep_runs": check_keep_runs,
     "on_crash": check_on_crash,
+    "timeout": check_timeout,
     "trigger": check_trigger,
 }
 """How each option that `modify_job` takes is checked: the value comes back in the form in which a job keeps it."""

@@ -54,8 +54,8 @@ class Run:
     """
     One execution, or non-execution, of a job for one nominal time.
 
-    A value: it is replaced as the run goes on, never changed. (Not frozen, since making a frozen one takes three times
-    as long, and two are made for each execution.)
+    A value: it is replaced as the run goes on, never changed but for *cancelled*. (Not frozen, since making a frozen
+    one takes three times as long, and two are made for each execution.)
 
     Attributes:
         job_id: The id of the job.
@@ -77,6 +77,8 @@ class Run:
         reason: Why it did not run, or did not end by itself; one sentence.
         args: Positional arguments in place of the job's, or None.
         kwargs: Keyword arguments in place of the job's, or None.
+        cancelled: Whether the run is being given up: cancelled, or timed out. Of `current_run()` only, where it changes
+            while the run is under way; a callable in a thread, which cannot be interrupted, should look at it.
     """
 
     job_id: str
@@ -96,6 +98,7 @@ class Run:
     reason: str | None = None
     args: tuple[Any, ...] | None = None
     kwargs: Mapping[str, Any] | None = None
+    cancelled: bool = False
 
     @property
     def id(self) -> str:
@@ -106,6 +109,11 @@ class Run:
     def idempotency_key(self) -> str:
         """The same for every attempt at this nominal time: pass it on to systems that refuse doubles."""
         return self.id
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt at this nominal time; it rises with each, from 1 on, and may leave some out."""
+        return self.epoch
 
     @property
     def lateness(self) -> float | None:

@@ -42,10 +42,12 @@ class ExecutorHealth:
     Attributes:
         capacity: How many runs it takes at a time.
         in_use: How many runs it has, those that come next included.
+        stuck: How many calls were given up, because they were cancelled or timed out, and go on nevertheless.
     """
 
     capacity: int
     in_use: int
+    stuck: int = 0
 
 
 @attrs.frozen(kw_only=True)

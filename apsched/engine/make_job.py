@@ -89,6 +89,7 @@ class JobMaker:
         tags: Mapping[str, str] | None = None,
         keep_runs: int | Undefined | None = undefined,
         on_crash: str | Undefined = undefined,
+        timeout: float | Undefined | None = undefined,
         on_conflict: str | None = None,
         **trigger_args: Any,
     ) -> Draft:
@@ -114,6 +115,7 @@ class JobMaker:
             tags=NO_KWARGS if tags is None else check_tags(tags),
             keep_runs=_option("keep_runs", keep_runs, defaults.keep_runs),
             on_crash=_option("on_crash", on_crash, defaults.on_crash),
+            timeout=_option("timeout", timeout, defaults.timeout),
             jobstore=jobstore,
         )
         if next_run_time is undefined:

@@ -195,6 +195,8 @@ class Recorder:
         run = finished.run
         if run.outcome is Outcome.FAILED:
             logger.error("run %s failed\n%s", run.id, run.error or run.reason)
+        elif run.outcome is Outcome.TIMED_OUT:
+            logger.error("run %s timed out: %s", run.id, run.reason)
         code = CODES.get(run.outcome)
         if code is not None and self._bus.wants(code):
             self._bus.publish(

@@ -59,6 +59,7 @@ class JobRegistry(Parts):
         tags: Mapping[str, str] | None = None,
         keep_runs: int | Undefined | None = undefined,
         on_crash: OnCrash | Undefined = undefined,
+        timeout: float | Undefined | None = undefined,
         on_conflict: str | None = None,
         connection: Any = None,
         **trigger_args: Any,
@@ -88,6 +89,7 @@ class JobRegistry(Parts):
             tags: Names and values to find the job by.
             keep_runs: How many finished runs the history keeps.
             on_crash: What becomes of a run whose node dies.
+            timeout: How many seconds a run may take from the moment that the callable is entered; None: any number.
             on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
                 place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
                 `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
@@ -125,6 +127,7 @@ class JobRegistry(Parts):
             tags=tags,
             keep_runs=keep_runs,
             on_crash=on_crash,
+            timeout=timeout,
             on_conflict=on_conflict,
             **trigger_args,
         )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from types import TracebackType
 from typing import Any, TypeAlias
 
 import anyio
@@ -16,10 +14,12 @@ import anyio
 from apsched import _eventloop, _refs
 from apsched._eventloop import TaskPool, Waiter
 from apsched.clock import Clock, Wakeup
+from apsched.engine.deadlines import Deadline, Deadlines
+from apsched.engine.ended import closed, describe, is_cancellation
 from apsched.engine.lease import Lease
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
-from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
+from apsched.exceptions import ExecutorRefusedError, JobTimeoutError, SchedulerStateError
 from apsched.executors.base import Call, Executor
 from apsched.job import Job
 from apsched.run import Outcome, Run
@@ -27,6 +27,8 @@ from apsched.run import Outcome, Run
 logger: logging.Logger = logging.getLogger("apsched.runs")
 
 REFUSED = timedelta(seconds=1)  # after which a run that its executor refused goes back to its store
+
+LEAVE_TIMEOUT = 10.0  # seconds that leaving waits at most for tasks that were cancelled
 
 Sink: TypeAlias = Callable[[Finished], None]
 
@@ -37,9 +39,11 @@ class _UnderWay:
     __slots__ = (
         "call",
         "cancel",
+        "deadline",
         "give_up",
         "goes_back",
         "is_entered",
+        "is_left",
         "job",
         "lease",
         "reason",
@@ -61,9 +65,11 @@ class _UnderWay:
         self.give_up: Callable[[], bool] | None = (
             None  # where it has no task: lets go of it, and says if it was entered
         )
+        self.deadline: Deadline | None = None
         self.reason: str | None = None  # why it is being cancelled
         self.goes_back = False  # to its store, if it is cancelled before it has been started
         self.is_entered = False
+        self.is_left = False  # it has ended for everybody but its own task, which goes on
 
 
 _current: ContextVar[tuple[Runner, Run] | None] = ContextVar("apsched_current_run", default=None)
@@ -100,6 +106,9 @@ class Runner:
         self._tasks = tasks
         self._under_way: dict[Run, _UnderWay] = {}
         self._idle_waiters: list[tuple[Executor | None, Waiter[None]]] = []
+        self._deadlines = Deadlines(clock, tasks)
+        self._left: set[_UnderWay] = set()
+        self._rest: Waiter[None] | None = None  # set when no task is left
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -132,9 +141,11 @@ class Runner:
         slot = self._slots.take(job.executor)
         if slot is None:
             reason = f"no executor has the alias {job.executor!r} any more"
-            sink(Finished(_closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
+            sink(Finished(closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
             return
         under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease)
+        if job.timeout is not None:
+            under_way.deadline = self._deadlines.add(job.timeout, partial(self._time_out, under_way, job.timeout))
         if slot.executor.can_submit and not isinstance(job.func, str):
             self._submit(under_way, job.func)
         else:
@@ -165,6 +176,28 @@ class Runner:
             if executor in (None, under_way.job.executor):
                 under_way.goes_back = True
                 self._cancel(under_way, reason)
+
+    async def leave(self) -> None:
+        """
+        Wait for tasks that were cancelled, at most 10 seconds; what does not end then is left alone and logged.
+
+        On trio a task cannot be left alone; there it is the last word of whoever shields itself from cancellation.
+        """
+        self._deadlines.close()
+        if self._under_way or self._left:
+            self._rest = _eventloop.current().waiter()
+            with anyio.CancelScope(shield=True):
+                await self._rest.wait_for(LEAVE_TIMEOUT, None)
+        for under_way in list(self._under_way.values()):
+            self._leave_task(under_way)
+            self._end_cancelled(under_way)
+        if self._left:
+            logger.warning(
+                "left %d runs that go on although they were cancelled: %s",
+                len(self._left),
+                ", ".join(sorted(under_way.run.id for under_way in self._left)),
+            )
+            self._tasks.abandon()
 
     async def wait_until_idle(self, executor: Executor | None = None) -> None:
         """Return when no run is under way, or none on *executor*."""
@@ -197,8 +230,8 @@ class Runner:
             under_way.cancel = self._tasks.start(self._end_refused, under_way, str(exception))
             return
         else:
-            outcome, error = Outcome.FAILED, _describe(exception)
-        run = _closed(under_way.run, outcome, self._clock, under_way.call, retval=value, error=error)
+            outcome, error = Outcome.FAILED, describe(exception)
+        run = closed(under_way.run, outcome, self._clock, under_way.call, retval=value, error=error)
         self._end(under_way, Finished(run, exception, under_way.removes_job))
 
     def _make_call(self, under_way: _UnderWay, func: Callable[..., Any]) -> Call:
@@ -206,10 +239,24 @@ class Runner:
         args = job.args if run.args is None else run.args
         kwargs = job.kwargs if run.kwargs is None else run.kwargs
         enter = self._clock.now if under_way.lease is None else under_way.lease.enter
+        if under_way.deadline is not None:
+            enter = partial(self._enter, under_way.deadline, enter)
         call = under_way.call = Call(func, args, kwargs, enter, job, run)
         return call
 
+    def _enter(self, deadline: Deadline, enter: Callable[[], datetime]) -> datetime:
+        moment = enter()
+        deadline.entered = self._clock.monotonic()
+        return moment
+
     async def _run(self, under_way: _UnderWay) -> None:
+        try:
+            await self._carry_out(under_way)
+        finally:
+            if under_way.is_left:
+                self._task_ended(under_way)
+
+    async def _carry_out(self, under_way: _UnderWay) -> None:
         if under_way.reason is not None:  # cancelled before this first step, which trio takes nevertheless
             return
         under_way.is_entered = True
@@ -225,16 +272,21 @@ class Runner:
             await self._end_refused(under_way, str(exc))
             return
         except BaseException as exc:
-            if under_way.reason is not None and _is_cancellation(exc):
+            if under_way.is_left:
+                return
+            if under_way.reason is not None and is_cancellation(exc):
                 self._end_cancelled(under_way)
                 return
-            outcome, exception, error = Outcome.FAILED, exc, _describe(exc)
-        finished_run = _closed(run, outcome, self._clock, under_way.call, retval=retval, error=error)
+            outcome, exception, error = Outcome.FAILED, exc, describe(exc)
+        if under_way.is_left:
+            return
+        finished_run = closed(run, outcome, self._clock, under_way.call, retval=retval, error=error)
         self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
 
     def _cancel(self, under_way: _UnderWay, reason: str) -> None:
         if under_way.reason is None:
             under_way.reason = reason
+            under_way.run.cancelled = True
             if under_way.give_up is not None:
                 self._end_cancelled(under_way, was_entered=under_way.give_up())
             elif not under_way.is_entered:  # its task will end without having run a line
@@ -242,12 +294,45 @@ class Runner:
         if under_way.cancel is not None:
             under_way.cancel()
 
+    def _time_out(self, under_way: _UnderWay, timeout: float) -> None:
+        """End a run that has taken too long, at once, whatever becomes of the call."""
+        if under_way.give_up is not None:
+            under_way.give_up()
+        else:
+            self._leave_task(under_way)
+        if under_way.reason is not None:  # it does not obey its cancellation
+            self._end_cancelled(under_way)
+            return
+        under_way.run.cancelled = True
+        error = JobTimeoutError(timeout)
+        run = closed(under_way.run, Outcome.TIMED_OUT, self._clock, under_way.call, reason=str(error))
+        self._end(under_way, Finished(run, error, under_way.removes_job))
+
+    def _leave_task(self, under_way: _UnderWay) -> None:
+        """Cancel the task of a run and wait no more for it; until it ends it counts as stuck, and as work."""
+        under_way.is_left = True
+        under_way.slot.stuck += 1
+        self._left.add(under_way)
+        self._clock.work_began()
+        if under_way.cancel is not None:
+            under_way.cancel()
+
+    def _task_ended(self, under_way: _UnderWay) -> None:
+        under_way.slot.stuck -= 1
+        self._left.discard(under_way)
+        self._clock.work_ended()
+        self._tell_if_at_rest()
+
+    def _tell_if_at_rest(self) -> None:
+        if self._rest is not None and not self._under_way and not self._left:
+            self._rest.set(None)
+
     def _end_cancelled(self, under_way: _UnderWay, *, was_entered: bool | None = None) -> None:
         call = under_way.call
         if was_entered is None:
             was_entered = call is not None and call.started_at is not None
         outcome = Outcome.CANCELLED if was_entered or not under_way.goes_back else Outcome.PENDING
-        run = _closed(under_way.run, outcome, self._clock, call, reason=under_way.reason)
+        run = closed(under_way.run, outcome, self._clock, call, reason=under_way.reason)
         self._end(under_way, Finished(run, None, under_way.removes_job))
 
     async def _end_refused(self, under_way: _UnderWay, reason: str) -> None:
@@ -260,10 +345,12 @@ class Runner:
         except anyio.get_cancelled_exc_class():
             self._end_cancelled(under_way)
             return
-        self._end(under_way, Finished(_closed(under_way.run, Outcome.PENDING, self._clock, None, reason=reason)))
+        self._end(under_way, Finished(closed(under_way.run, Outcome.PENDING, self._clock, None, reason=reason)))
 
     def _end(self, under_way: _UnderWay, finished: Finished) -> None:
         del self._under_way[under_way.run]
+        if under_way.deadline is not None:
+            self._deadlines.discard(under_way.deadline)
         if under_way.lease is not None and under_way.lease.is_lost:
             finished.is_forfeit = finished.run.outcome is not Outcome.SUCCEEDED  # cancelled by that, one way or another
         under_way.sink(finished)
@@ -273,57 +360,4 @@ class Runner:
             for executor, waiter in self._idle_waiters:
                 if self._is_idle(executor):
                     waiter.set(None)
-
-
-def _closed(
-    run: Run,
-    outcome: Outcome,
-    clock: Clock,
-    call: Call | None,
-    *,
-    retval: Any = None,
-    error: str | None = None,
-    reason: str | None = None,
-) -> Run:
-    """Return *run* as it ended; written out because `attrs.evolve` costs as much as the rest of a run."""
-    is_final = outcome is not Outcome.PENDING
-    return Run(
-        job_id=run.job_id,
-        nominal_time=run.nominal_time,
-        outcome=outcome,
-        due_time=run.due_time,
-        first_nominal_time=run.first_nominal_time,
-        count=run.count,
-        is_manual=run.is_manual,
-        epoch=run.epoch,
-        node=run.node,
-        claimed_at=run.claimed_at,
-        started_at=call.started_at if is_final and call is not None else None,
-        finished_at=clock.now() if is_final else None,
-        retval=retval,
-        error=error,
-        reason=reason,
-        args=run.args,
-        kwargs=run.kwargs,
-    )
-
-
-def _is_cancellation(exc: BaseException) -> bool:
-    """Whether *exc* is that of a task which was cancelled; a trio nursery gives a group of them."""
-    cancelled = anyio.get_cancelled_exc_class()
-    if isinstance(exc, BaseExceptionGroup):
-        return exc.split(cancelled)[1] is None
-    return isinstance(exc, cancelled)
-
-
-def _describe(exc: BaseException) -> str:
-    """Return the traceback of *exc* from the callable on, without the frames that led there."""
-    frames = exc.__traceback__
-    while frames is not None and frames.tb_next is not None and _is_own(frames):
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, frames))
-
-
-def _is_own(frame: TracebackType) -> bool:
-    module: str = frame.tb_frame.f_globals.get("__name__", "")
-    return module.startswith(("apsched.engine.", "apsched.executors."))
+        self._tell_if_at_rest()

@@ -14,11 +14,12 @@ SMOOTHING = 0.05  # weight of the newest run in the mean duration
 class Slot:
     """How far one executor is in use."""
 
-    __slots__ = ("executor", "in_use", "is_full", "mean_duration")
+    __slots__ = ("executor", "in_use", "is_full", "mean_duration", "stuck")
 
     def __init__(self, executor: Executor) -> None:
         self.executor: Executor = executor
         self.in_use: int = 0
+        self.stuck: int = 0  # tasks that were given up and have not ended; they use no slot
         self.mean_duration: float = 1.0  # seconds; nothing is claimed ahead until runs have shown that they are short
         self.is_full: bool = False  # whether somebody was told that nothing is free
 
@@ -71,6 +72,10 @@ class Slots:
     def in_use(self) -> dict[str, int]:
         """Return alias -> how many runs are claimed and not finished."""
         return {alias: slot.in_use for alias, slot in self._slots.items()}
+
+    def stuck(self) -> dict[str, int]:
+        """Return alias -> how many calls were given up and go on nevertheless."""
+        return {alias: slot.stuck + slot.executor.stuck for alias, slot in self._slots.items()}
 
     def take(self, alias: str) -> Slot | None:
         """Use up a slot; None if there is no such executor (any more)."""

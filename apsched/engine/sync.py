@@ -42,6 +42,7 @@ DECLARED = (
     "tags",
     "keep_runs",
     "on_crash",
+    "timeout",
 )
 
 

@@ -120,6 +120,11 @@ class Executor(ABC):
             BaseException: Whatever the callable raised.
         """
 
+    @property
+    def stuck(self) -> int:
+        """How many calls were given up and have not ended, as far as is known."""
+        return 0
+
     def submit(self, call: Call, end: Ending) -> Callable[[], bool]:
         """
         Run *call* without a task that waits for it; only if `can_submit`.

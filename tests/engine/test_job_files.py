@@ -135,6 +135,7 @@ async def test_every_option_is_carried_over(scheduler: AsyncScheduler, clock: Vi
         tags={"team": "a"},
         keep_runs=5,
         on_crash="abandon",
+        timeout=2.5,
     )
 
     (carried,) = await carry_over(scheduler, clock)

@@ -305,11 +305,11 @@ def test_truth_has_many_words(text: str, value: bool) -> None:
 
 
 def test_job_defaults_are_converted_in_keywords_too() -> None:
-    scheduler = BackgroundScheduler(job_defaults={"coalesce": "false", "misfire_grace_time": "1.5", "keep_runs": "9"})
+    scheduler = BackgroundScheduler(job_defaults={"coalesce": "false", "misfire_grace_time": "1.5", "timeout": "9"})
 
     job = scheduler.add_job(print)
 
-    assert (job.coalesce, job.misfire_grace_time, job.keep_runs) == (False, 1.5, 9)
+    assert (job.coalesce, job.misfire_grace_time, job.timeout) == (False, 1.5, 9)
 
 
 def test_options_of_the_scheduler_are_converted() -> None:

@@ -49,6 +49,7 @@ class JobTests(StoreFixtures):
             overlap="queue_one",
             tags={"team": "red"},
             keep_runs=7,
+            timeout=2.5,
         )
         expected = values_of(job)
 

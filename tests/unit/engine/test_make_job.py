@@ -71,6 +71,7 @@ def test_what_is_given_is_kept(maker: JobMaker) -> None:
         "overlap": "queue_all",
         "tags": {"team": "red"},
         "keep_runs": 0,
+        "timeout": 1.5,
     }
 
     job = make(maker, args=[1], kwargs={"flag": True}, **options).job

@@ -59,6 +59,7 @@ def test_without_pruning_nothing_is_removed() -> None:
         {"overlap": "allow"},
         {"tags": {"a": "b"}},
         {"keep_runs": 5},
+        {"timeout": 5},
         {"minutes": 1},
         {"jitter": 5},
         {"timezone": "Europe/Berlin"},

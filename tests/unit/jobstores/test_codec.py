@@ -118,6 +118,7 @@ def test_every_option_comes_back(codec: JobCodec) -> None:
         "tags": {"team": "x"},
         "keep_runs": 7,
         "on_crash": "abandon",
+        "timeout": 1.5,
     }
     not_stored = {"id", "func", "trigger", "next_run_time", "next_nominal_time", "quarantine", "is_pending", "jobstore"}
     fields = {field.name for field in attrs.fields(Job) if not field.name.startswith("_")}
