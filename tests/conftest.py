@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import (
     MissingServerError,
@@ -29,6 +30,9 @@ from tests.servers import (
 )
 
 S = TypeVar("S", bound=Server)
+
+settings.register_profile("apsched", deadline=None)  # how fast it is depends on what else the machine does
+settings.load_profile("apsched")
 
 
 @pytest.fixture(

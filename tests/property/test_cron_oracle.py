@@ -174,7 +174,7 @@ def clock_changes(draw: st.DrawFn) -> tuple[str, datetime]:
     return zone, draw(st.sampled_from(changes_of(zone) or [datetime(2024, 3, 31, tzinfo=UTC)]))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(clock_changes(), time_rules(), st.sampled_from(["next", "skip"]), st.sampled_from(["first", "both"]))
 def test_fire_times_around_a_change_of_the_clock_are_those_that_a_watcher_of_the_clock_sees(
     change: tuple[str, datetime], rules: dict[str, Rule], on_gap: Any, on_fold: Any
@@ -200,7 +200,7 @@ def test_fire_times_around_a_change_of_the_clock_are_those_that_a_watcher_of_the
         assert (moment.replace(tzinfo=None), moment.fold) == (again.replace(tzinfo=None), again.fold)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(clock_changes(), time_rules(), st.integers(-3 * 86400, 3 * 86400 * 10**6), st.sampled_from(["first", "both"]))
 def test_what_comes_after_a_moment_is_the_same_whatever_zone_the_moment_is_in(
     change: tuple[str, datetime], rules: dict[str, Rule], microseconds: int, on_fold: Any
@@ -218,7 +218,7 @@ def test_what_comes_after_a_moment_is_the_same_whatever_zone_the_moment_is_in(
     assert (by_utc, by_utc.fold) == (by_local, by_local and by_local.fold) == (by_other, by_other and by_other.fold)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(clock_changes(), time_rules(), st.integers(0, 2 * 86400), st.integers(0, 2 * 86400))
 def test_the_last_fire_time_is_the_one_that_a_walk_ends_at(
     change: tuple[str, datetime], rules: dict[str, Rule], start: int, length: int
@@ -234,7 +234,7 @@ def test_the_last_fire_time_is_the_one_that_a_walk_ends_at(
     assert (found and found.astimezone(UTC)) == (walked[-1].astimezone(UTC) if walked else None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(date_rules(), st.dates(date(1969, 1, 1), date(9980, 1, 1)))
 def test_the_next_day_is_the_first_that_fits_every_field_of_days(rules: dict[str, Rule], start: date) -> None:
     trigger = trigger_of({**rules, "hour": Rule("0", bool)}, timezone="UTC")
@@ -244,7 +244,7 @@ def test_the_next_day_is_the_first_that_fits_every_field_of_days(rules: dict[str
     assert_first(found and found.date(), start, DAY, 4000, lambda day: fits_day(rules, day))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.fixed_dictionaries({"hour": number_rules(0, 23), "minute": number_rules(0, 59), "second": number_rules(0, 59)}),
     st.datetimes(datetime.fromisoformat("2024-01-01"), datetime.fromisoformat("2026-01-01")),
@@ -277,7 +277,7 @@ def assert_first(found: Any, start: Any, step: timedelta, limit: int, fits: Call
     assert found is None or (found >= candidate and fits(found))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(date_rules(), time_rules(), st.datetimes(timezones=st.just(UTC)), st.sampled_from(ZONES))
 def test_any_search_ends_and_answers_in_order(
     days: dict[str, Rule], times: dict[str, Rule], now: datetime, zone: str
@@ -291,7 +291,7 @@ def test_any_search_ends_and_answers_in_order(
     assert first is None or second is None or second.astimezone(UTC) > first.astimezone(UTC)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(date_rules(), time_rules(), st.sampled_from(ZONES))
 def test_a_trigger_is_the_same_after_a_round_trip_through_json(
     days: dict[str, Rule], times: dict[str, Rule], zone: str

@@ -383,4 +383,4 @@ class MemoryStoreMachine(RuleBasedStateMachine):
 
 
 TestMemoryStore = MemoryStoreMachine.TestCase
-TestMemoryStore.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestMemoryStore.settings = settings(max_examples=150, stateful_step_count=40)

@@ -7,7 +7,7 @@ from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from apsched.serializers.base import Serializer
@@ -56,14 +56,12 @@ values = st.recursive(
 
 @pytest.mark.parametrize("serializer", [JSONSerializer(), CBORSerializer()], ids=["json", "cbor"])
 @given(value=values)
-@settings(deadline=None)
 def test_a_value_comes_back_exactly(serializer: Serializer, value: Any) -> None:
     assert exact(serializer.loads(serializer.dumps(value))) == exact(value)
 
 
 @pytest.mark.parametrize("serializer", [JSONSerializer(), CBORSerializer()], ids=["json", "cbor"])
 @given(data=st.binary() | text.map(str.encode))
-@settings(deadline=None)
 def test_any_bytes_are_read_or_refused_by_a_value_error(serializer: Serializer, data: bytes) -> None:
     with suppress(ValueError):
         serializer.loads(data)
@@ -71,7 +69,6 @@ def test_any_bytes_are_read_or_refused_by_a_value_error(serializer: Serializer, 
 
 @pytest.mark.parametrize("serializer", [JSONSerializer(), CBORSerializer()], ids=["json", "cbor"])
 @given(value=values, place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
-@settings(deadline=None)
 def test_a_document_with_a_changed_byte_is_read_or_refused_by_a_value_error(
     serializer: Serializer, value: Any, place: float, byte: int
 ) -> None:
