@@ -12,13 +12,12 @@ from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
-from apsched.jobstores._sql.rows import RUN_COLUMNS, Key, Values, run_values
+from apsched.jobstores._sql.rows import RUN_COLUMNS, Key, Values, clip, micros_of, run_values
 from apsched.jobstores._sql.schema import Tables
 from apsched.run import Outcome, Run
 
 # the key of a run, what its end changes, and what must still hold
 END_COLUMNS = ("job_id", "nominal_time", "outcome", "started_at", "finished_at", "retval", "error", "reason")
-END_PLACES = tuple(RUN_COLUMNS.index(name) for name in (*END_COLUMNS, "epoch", "node"))
 # CASE, since from a plain condition planners would conclude to walk through all open runs instead of looking up keys
 IS_HELD = (
     "t.epoch = {epoch} AND CASE t.outcome WHEN 'running' THEN t.node = {node}"
@@ -65,9 +64,19 @@ class Runs:
         return run
 
     def end_values(self, run: Run) -> Values:
-        """Return what `finish` needs of *run*."""
-        values = run_values(run, self._codec)
-        return tuple(values[place] for place in END_PLACES)
+        """Return what `finish` needs of *run*: what `END_COLUMNS` name, its epoch and node."""
+        return (
+            run.job_id,
+            to_micros(run.nominal_time),
+            run.outcome.value,
+            micros_of(run.started_at),
+            micros_of(run.finished_at),
+            None if run.retval is None else self._codec.encode_result(run.retval),
+            clip(run.error),
+            clip(run.reason),
+            run.epoch,
+            run.node,
+        )
 
     def finish(self, connection: Connection, runs: Sequence[Run], rows: Sequence[Values], now: int) -> list[Run]:
         """Store how *runs* ended, whose rows are *rows*; see `JobStore.finish`."""
