@@ -68,6 +68,7 @@ nox.options.sessions = ["tests"]
 
 EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor", "cli")  # what the tests use
 SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
+IN_PARALLEL = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal")  # each has servers of its own
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 
@@ -104,7 +105,7 @@ def tests(session: nox.Session) -> None:
     """Run the test suite, on servers that it starts itself; arguments after -- go to pytest."""
     install_servers(session)
     install_with_extras(session, group="test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -121,6 +122,14 @@ def engines(session: nox.Session) -> None:
     install_servers(session)
     install(session, "-e", ".[dask,celery]", group="engines")
     session.run("pytest", "tests/engines", *session.posargs, env={"APSCHED_TEST_ENGINES": "1"})
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Break nodes, networks and servers at random for 5 minutes a store; `-- redis --seed 1 --minutes 2 --nodes 4`."""
+    install_servers(session)
+    install_with_extras(session, group="test")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
 
 
 @nox.session
