@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from itertools import product
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from apsched.jobstores.base import JobStore
+from tests.servers import Proxy, Server, start_mongodb, start_mysql, start_postgresql, start_redis
 
-SERVERS = ("postgresql", "mysql", "redis", "mongodb")
+START: dict[str, Callable[[], AbstractContextManager[Server]]] = {
+    "postgresql": start_postgresql,
+    "mysql": start_mysql,
+    "redis": start_redis,
+    "mongodb": start_mongodb,
+}
+SERVERS = tuple(START)
 STORES = ("sqlite", *SERVERS)
 
 JOBS = int(os.environ.get("APSCHED_CLUSTER_JOBS", "0"))
@@ -38,3 +46,12 @@ def make_store(url: str) -> JobStore:
     from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 
     return SQLAlchemyJobStore(url)
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """Return *url* with the proxy in the place of the server."""
+    parts = urlsplit(url)
+    address = f"{proxy.host}:{proxy.port}"
+    user, at, _ = parts.netloc.rpartition("@")
+    query = "directConnection=true" if parts.scheme == "mongodb" else parts.query  # a replica set says where it is
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{address}", query=query))

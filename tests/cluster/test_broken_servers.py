@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from tests.cluster.harness import Cluster
-from tests.cluster.stores import SERVERS, cases
+from tests.cluster.stores import SERVERS, START, cases, through
 from tests.cluster.test_broken_nodes import COUNT, LEASE, add_jobs, check_promise
-from tests.servers import Proxy, Server, start_mongodb, start_mysql, start_postgresql, start_redis
+from tests.servers import Proxy, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-START: dict[str, Callable[[], AbstractContextManager[Server]]] = {
-    "postgresql": start_postgresql,
-    "mysql": start_mysql,
-    "redis": start_redis,
-    "mongodb": start_mongodb,
-}
 
 
 @pytest.fixture
@@ -92,12 +83,3 @@ def test_the_server_may_be_restarted(make_cluster: Callable[..., Cluster], serve
         cluster.stop()
 
         assert cluster.starts() == COUNT
-
-
-def through(proxy: Proxy, url: str) -> str:
-    """Return *url* with the proxy in the place of the server."""
-    parts = urlsplit(url)
-    address = f"{proxy.host}:{proxy.port}"
-    user, at, _ = parts.netloc.rpartition("@")
-    query = "directConnection=true" if parts.scheme == "mongodb" else parts.query  # a replica set says where it is
-    return urlunsplit(parts._replace(netloc=f"{user}{at}{address}", query=query))

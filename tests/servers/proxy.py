@@ -3,7 +3,7 @@ Stand between a client and a server, and break their network.
 
 1. One thread does everything with sockets; the methods hand it their work and return when it is done.
 2. While frozen, bytes are acknowledged and lost, as by a broken middlebox. A connection that lost some cannot go on:
-   healing closes it.
+   healing closes it. While held, bytes and connections wait, as on a line that is far too slow; none is lost.
 3. Sockets do not block. What a peer does not take yet is kept, and beyond a limit the other side is not read.
 """
 
@@ -32,6 +32,7 @@ class State(Enum):
     OPEN = auto()
     CUT = auto()
     FROZEN = auto()
+    HELD = auto()
 
 
 class End:
@@ -43,6 +44,7 @@ class End:
         self.unsent = bytearray()
         self.closes_when_sent = False
         self.has_lost_bytes = False
+        self.waits_for_server = False  # a client that came while held
 
 
 class Proxy:
@@ -90,6 +92,10 @@ class Proxy:
         """Accept connections and bytes, and let nothing through."""
         self._do(self._freeze)
 
+    def hold(self) -> None:
+        """Let everything wait: what comes meanwhile goes through after healing."""
+        self._do(self._hold)
+
     def heal(self) -> None:
         """Accept connections and let everything through; connections that have lost bytes are reset."""
         self._do(self._heal)
@@ -127,10 +133,20 @@ class Proxy:
         for end in self._ends:
             self._watch(end)
 
+    def _hold(self) -> None:
+        if self._state is State.OPEN:
+            self._state = State.HELD
+            for end in self._ends:
+                self._watch(end)
+
     def _heal(self) -> None:
-        self._state = State.OPEN
+        was_held, self._state = self._state is State.HELD, State.OPEN
         self._listen()
-        lossy = {end for end in self._ends if end.has_lost_bytes or not end.peer}
+        if was_held:
+            for end in [end for end in self._ends if end.waits_for_server]:
+                end.waits_for_server = False
+                self._connect(end)
+        lossy = {end for end in self._ends if end.has_lost_bytes or not (end.peer or was_held)}
         self._reset(lossy | {end.peer for end in lossy if end.peer})
         for end in self._ends:
             self._watch(end)
@@ -150,6 +166,7 @@ class Proxy:
         with suppress(BlockingIOError):  # the client has gone again
             client = End(self._listener.accept()[0])
             self._add(client)
+            client.waits_for_server = self._state is State.HELD
             if self._state is State.OPEN:
                 self._connect(client)
 
@@ -171,7 +188,8 @@ class Proxy:
     def _watch(self, end: End) -> None:
         """Wait for what may be done with an end now."""
         is_open = self._state is State.OPEN
-        reads = not (is_open and end.peer and len(end.peer.unsent) >= UNSENT_LIMIT)
+        is_held = self._state is State.HELD
+        reads = not (is_held or (is_open and end.peer and len(end.peer.unsent) >= UNSENT_LIMIT))
         events = selectors.EVENT_READ * reads | selectors.EVENT_WRITE * (is_open and bool(end.unsent))
         if end.socket in self._selector.get_map():
             self._selector.unregister(end.socket)

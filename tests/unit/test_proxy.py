@@ -150,6 +150,33 @@ def test_a_connection_that_was_idle_while_frozen_goes_on(proxy: Proxy) -> None:
         assert ask(connection, b"hello") == b"hello"
 
 
+def test_what_was_sent_while_held_comes_later(proxy: Proxy) -> None:
+    with connect(proxy) as connection:
+        assert ask(connection, b"hello") == b"hello"
+        proxy.hold()
+        connection.sendall(b"later")
+        with connect(proxy) as newcomer:
+            newcomer.sendall(b"later too")
+            assert is_silent(connection)
+
+            proxy.heal()
+
+            connection.settimeout(HANG)
+            assert read(connection, 5) == b"later"
+            assert read(newcomer, 9) == b"later too"
+
+
+def test_a_cut_ends_what_was_held(proxy: Proxy) -> None:
+    with connect(proxy) as connection:
+        assert ask(connection, b"hello") == b"hello"
+        proxy.hold()
+
+        proxy.cut()
+
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+
 def test_a_client_is_reset_where_no_server_is() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]

@@ -1,0 +1,240 @@
+"""Add, pause, resume, reschedule and remove jobs while nodes run them, and keep account of what is owed.
+
+Rule 1: what is owed is read inside the transaction that changes the job, so it is certain whoever runs it meanwhile.
+Rule 2: a change that was not answered is made again; a tag with its number tells whether it had been made.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, TypeVar
+
+import anyio
+import attrs
+
+from apsched.clock import SystemClock
+from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError
+from apsched.job import Job
+from apsched.jobstores.base import JobStore, RunFilter
+from apsched.run import Outcome
+from apsched.triggers.base import BaseTrigger
+from apsched.triggers.cron import CronTrigger
+from apsched.triggers.date import DateTrigger
+from apsched.triggers.interval import IntervalTrigger
+from tests.chaos import ledger
+from tests.chaos.courses import Course, Stretch
+from tests.cluster.stores import make_store
+
+T = TypeVar("T")
+
+PAUSE = 2.0  # seconds between two changes, on average
+AGAIN = 0.3  # seconds after which a change that failed is made again
+KINDS: dict[str, Callable[..., Any]] = {
+    "loop": ledger.in_loop,
+    "threads": ledger.in_thread,
+    "processes": ledger.in_process,
+}
+POLICIES = ("rerun", "abandon")
+
+
+class Editor:
+    """
+    Has a thread of its own, from `start` to `finish`.
+
+    Args:
+        url: The store.
+        seed: What the changes depend on.
+        lease: That of the nodes, in seconds.
+
+    Attributes:
+        courses: What it has decided, by job id.
+        changes: How many changes it has made.
+    """
+
+    def __init__(self, url: str, seed: str, lease: float) -> None:
+        self._url = url
+        self._random = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
+        self._lease = lease
+        self._clock = SystemClock()
+        self._numbers = count(1)
+        self._paused: set[str] = set()
+        self._is_finishing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="editor")
+        self._failure: BaseException | None = None
+        self.courses: dict[str, Course] = {}
+        self.changes: int = 0
+
+    def start(self) -> None:
+        """Add the first jobs, and begin to change them."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Pause all jobs that go on for ever; the store must be there."""
+        self._is_finishing.set()
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _serve(self) -> None:
+        try:
+            anyio.run(self._edit)
+        except BaseException as exc:  # raised by finish
+            self._failure = exc
+
+    async def _edit(self) -> None:
+        async with make_store(self._url) as store:
+            for job in self._recurring():
+                await self._add(store, job)
+            while not self._is_finishing.is_set():
+                await anyio.sleep(min(self._random.expovariate(1 / PAUSE), 3 * PAUSE))
+                await self._change(store)
+            for job_id, course in self.courses.items():
+                if course.stretches[-1].until is None and not isinstance(course.job.trigger, DateTrigger):
+                    await self._pause(store, job_id)
+
+    # jobs
+
+    def _recurring(self) -> list[Job]:
+        start = self._clock.now().replace(microsecond=0)
+        second = CronTrigger(second="*", timezone="UTC")
+        queue = {"coalesce": False, "overlap": "queue_all"}
+        one, two, three = (IntervalTrigger(seconds=seconds, timezone="UTC", start_date=start) for seconds in (1, 2, 3))
+        short, long = 0.05, 1.5 * self._lease
+        return [
+            self._job("cron rerun", second, "loop", short, on_crash="rerun"),
+            self._job("cron abandon", second, "threads", short, on_crash="abandon"),
+            self._job("queue rerun", one, "loop", short, on_crash="rerun", **queue),
+            self._job("queue abandon", one, "loop", short, on_crash="abandon", **queue),
+            self._job("process rerun", two, "processes", 0.3, on_crash="rerun"),
+            self._job("process abandon", three, "processes", 0.3, on_crash="abandon", overlap="queue_one"),
+            self._job("thread rerun", two, "threads", 1.0, on_crash="rerun", overlap="queue_one"),
+            self._job("long rerun", two, "loop", long, on_crash="rerun"),
+            self._job("long abandon", two, "loop", long, on_crash="abandon"),
+            self._job("several", one, "loop", 2.0, on_crash="rerun", max_instances=3),
+        ]
+
+    def _job(self, job_id: str, trigger: BaseTrigger, kind: str, seconds: float, **options: Any) -> Job:
+        now = self._clock.now()
+        first = trigger.get_next_fire_time(None, now)
+        assert first is not None
+        return Job(
+            id=job_id,
+            name=job_id,
+            func=KINDS[kind],
+            executor=kind,
+            args=(seconds,),
+            trigger=trigger,
+            next_run_time=first,
+            next_nominal_time=first,
+            **options,
+        )
+
+    def _date(self) -> Job:
+        kind, policy = self._random.choice(list(KINDS)), self._random.choice(POLICIES)
+        trigger = DateTrigger(self._clock.now() + timedelta(seconds=self._random.uniform(0, 4)))
+        seconds = self._random.choice([0.0, 0.2, 1.0, self._lease])
+        return self._job(f"date {next(self._numbers)} {policy}", trigger, kind, seconds, on_crash=policy)
+
+    # changes
+
+    async def _change(self, store: JobStore) -> None:
+        recurring = [
+            job_id
+            for job_id, course in self.courses.items()
+            if not course.is_removed and not isinstance(course.job.trigger, DateTrigger)
+        ]
+        job_id = self._random.choice(recurring)
+        match self._random.choice(["add", "add", "add", "pause", "reschedule", "replace"]):
+            case "add":
+                for job in [self._date() for _ in range(3)]:
+                    await self._add(store, job)
+            case _ if job_id in self._paused:
+                await self._restart(store, job_id)
+            case "pause":
+                await self._pause(store, job_id)
+            case "reschedule":
+                await self._restart(store, job_id)
+            case _:
+                await self._remove(store, job_id)
+                old = self.courses[job_id].job
+                name = job_id.partition(" #")[0]
+                new_id = f"{name} #{next(self._numbers)}"
+                await self._add(store, self._job(new_id, old.trigger, old.executor, old.args[0], **_options_of(old)))
+        self.changes += 1
+
+    async def _add(self, store: JobStore, job: Job) -> None:
+        first = job.next_nominal_time
+        assert first is not None
+        self.courses[job.id] = Course(job, [Stretch(job.trigger, first)])
+        with suppress(ConflictingIdError):  # an earlier try had come through
+            await _insist(lambda: store.add([job]))
+
+    async def _pause(self, store: JobStore, job_id: str) -> None:
+        self.courses[job_id].stretches[-1].until = await self._update(store, job_id, None)
+        self._paused.add(job_id)
+
+    async def _restart(self, store: JobStore, job_id: str) -> None:
+        """Resume a job, or reschedule it, with another interval if it has one."""
+        course = self.courses[job_id]
+        trigger: BaseTrigger = course.stretches[-1].trigger
+        now = self._clock.now()
+        if isinstance(trigger, IntervalTrigger):
+            seconds = self._random.choice([1, 2, 3])
+            trigger = IntervalTrigger(seconds=seconds, timezone="UTC", start_date=now.replace(microsecond=0))
+        stretch = Stretch(trigger, trigger.get_next_fire_time(None, now) or now)
+        until = await self._update(store, job_id, stretch)
+        if job_id not in self._paused:
+            course.stretches[-1].until = until
+        self._paused.discard(job_id)
+        course.stretches.append(stretch)
+
+    async def _remove(self, store: JobStore, job_id: str) -> None:
+        course = self.courses[job_id]
+        await self._pause(store, job_id)
+        where = RunFilter(job_id=job_id, outcomes=[Outcome.PENDING, Outcome.RUNNING])
+        course.taken_away = {run.id for run in await _insist(lambda: store.runs(where, 5000))}
+        course.is_removed = True
+        with suppress(JobLookupError):  # an earlier try had come through
+            await _insist(lambda: store.remove(job_id))
+
+    async def _update(self, store: JobStore, job_id: str, stretch: Stretch | None) -> datetime | None:
+        """Let a job go on as *stretch* says, or pause it; return which nominal time would have been next."""
+        number = str(next(self._numbers))
+        until: datetime | None = None
+
+        def change(job: Job) -> Job:
+            nonlocal until
+            if job.tags.get("change") == number:
+                return job
+            until = job.next_nominal_time
+            tags = {"change": number}
+            if stretch is None:
+                return attrs.evolve(job, next_run_time=None, tags=tags)
+            first = stretch.first
+            return attrs.evolve(job, trigger=stretch.trigger, next_run_time=first, next_nominal_time=first, tags=tags)
+
+        await _insist(lambda: store.update(job_id, change))
+        return until
+
+
+def _options_of(job: Job) -> dict[str, Any]:
+    names = ("on_crash", "overlap", "coalesce", "max_instances")
+    return {name: getattr(job, name) for name in names}
+
+
+async def _insist(verb: Callable[[], Awaitable[T]]) -> T:
+    """Do it until the store answers."""
+    until = time.monotonic() + 120
+    while True:
+        try:
+            return await verb()
+        except JobStoreUnavailableError:
+            if time.monotonic() > until:
+                raise
+            await anyio.sleep(AGAIN)

@@ -1,0 +1,107 @@
+"""One session of chaos: a store, some nodes, some minutes, and what was found."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import anyio
+import attrs
+
+from apsched.clock import SystemClock
+from apsched.job import Job
+from apsched.jobstores.base import JobFilter, RunFilter
+from apsched.run import Outcome, Run
+from tests.chaos.arena import Arena, open_arena
+from tests.chaos.checker import Checker, Report
+from tests.chaos.driver import Driver
+from tests.chaos.editor import Editor
+from tests.chaos.ledger import read_attempts
+from tests.cluster.stores import make_store
+
+PAGE = 2000
+OPEN = [Outcome.PENDING, Outcome.RUNNING]
+
+
+@attrs.frozen
+class Settings:
+    """
+    What a session consists of.
+
+    Attributes:
+        store: `"sqlite"`, `"postgresql"`, `"mysql"`, `"redis"` or `"mongodb"`.
+        seed: What everything depends on that is done.
+        seconds: How long something is done.
+        nodes: How many there are, most of the time.
+        lease: Theirs, in seconds.
+    """
+
+    store: str
+    seed: int
+    seconds: float
+    nodes: int = 3
+    lease: float = 5.0
+
+
+def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
+    """
+    Hold a session, and return what was found and how often each fault was.
+
+    Args:
+        settings: What it consists of.
+        folder: Empty; keeps logs and the ledger.
+    """
+    clock = SystemClock()
+    offset = clock.now().timestamp() - time.monotonic()
+    with open_arena(settings.store, folder) as arena:
+        editor = Editor(arena.url, f"jobs {settings.seed}", settings.lease)
+        driver = Driver(arena, folder, settings.nodes, settings.lease, f"faults {settings.seed}")
+        with driver:
+            editor.start()
+            try:
+                driver.run(settings.seconds)
+            finally:
+                driver.mend()
+                editor.finish()
+            left = _wait_until_settled(arena, driver, 60 + 12 * settings.lease)
+            driver.stop()
+        runs = _history(arena)
+    attempts = read_attempts(folder / "ledger")
+    report = Checker(editor.courses, runs, attempts, driver.faults, settings.lease, offset).check()
+    report.failures += driver.failures + left
+    return report, dict(driver.faults.counts()) | {"changes of jobs": editor.changes}
+
+
+def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[str]:
+    """Wait until no run is open and no job goes on; return what is left."""
+    until = time.monotonic() + patience
+    while True:
+        driver.mend()
+        runs, jobs = _left(arena)
+        if not runs and not jobs:
+            return []
+        if time.monotonic() > until:
+            return [f"stuck: {run}" for run in runs] + [f"stuck: {job!r}, due {job.next_run_time}" for job in jobs]
+        time.sleep(0.5)
+
+
+def _left(arena: Arena) -> tuple[list[Run], list[Job]]:
+    async def read() -> tuple[list[Run], list[Job]]:
+        async with make_store(arena.url) as store:
+            jobs = [job for job in await store.select(JobFilter()) if job.next_run_time or job.quarantine]
+            return await store.runs(RunFilter(outcomes=OPEN), PAGE), jobs
+
+    return anyio.run(read)
+
+
+def _history(arena: Arena) -> list[Run]:
+    async def read() -> list[Run]:
+        async with make_store(arena.url) as store:
+            page = await store.runs(RunFilter(), PAGE)
+            runs = page
+            while len(page) == PAGE:
+                page = await store.runs(RunFilter(), PAGE, runs[-1])
+                runs = runs + page
+            return runs
+
+    return anyio.run(read)
