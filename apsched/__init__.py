@@ -7,10 +7,10 @@ asynchronous in `apsched.schedulers`.
 import importlib.metadata
 
 from apsched.async_scheduler import AsyncScheduler
+from apsched.engine.current import current_run
 from apsched.engine.explain import Explanation
 from apsched.engine.health import ExecutorHealth, Health, StoreHealth
 from apsched.engine.history import RunHandle
-from apsched.engine.runner import current_run
 from apsched.engine.sync import SyncReport
 from apsched.job import Job, JobDefaults
 from apsched.run import Outcome, Run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 import anyio
 
 from apsched import _eventloop, _refs
+from apsched._current import current
 from apsched._eventloop import TaskPool, Waiter
 from apsched.clock import Clock, Wakeup
 from apsched.engine.deadlines import Deadline, Deadlines
@@ -19,7 +19,7 @@ from apsched.engine.ended import closed, describe, is_cancellation
 from apsched.engine.lease import Lease
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
-from apsched.exceptions import ExecutorRefusedError, JobTimeoutError, SchedulerStateError
+from apsched.exceptions import ExecutorRefusedError, JobTimeoutError
 from apsched.executors.base import Call, Executor
 from apsched.job import Job
 from apsched.run import Outcome, Run
@@ -72,24 +72,6 @@ class _UnderWay:
         self.is_left = False  # it has ended for everybody but its own task, which goes on
 
 
-_current: ContextVar[tuple[Runner, Run] | None] = ContextVar("apsched_current_run", default=None)
-
-
-def current_run() -> Run:
-    """
-    Return the run that the calling code belongs to.
-
-    Works in coroutine functions and in threads of the built-in executors, not in worker processes.
-
-    Raises:
-        SchedulerStateError: The calling code is not part of a run.
-    """
-    current = _current.get()
-    if current is None:
-        raise SchedulerStateError("current_run() was called outside of a run; call it from a job's callable")
-    return current[1]
-
-
 class Runner:
     """
     The runs under way on this node.
@@ -116,8 +98,7 @@ class Runner:
     @property
     def current_job(self) -> Job | None:
         """The job to whose run the calling code belongs; None outside of runs that are under way here."""
-        current = _current.get()
-        under_way = None if current is None else self._under_way.get(current[1])
+        under_way = self._under_way.get(current.get())
         return None if under_way is None else under_way.job
 
     @property
@@ -216,7 +197,7 @@ class Runner:
         """Run it without a task of its own."""
         call = self._make_call(under_way, func)
         call.capture()
-        call.context.run(_current.set, (self, under_way.run))
+        call.context.run(current.set, under_way.run)
         try:
             under_way.give_up = under_way.slot.executor.submit(call, partial(self._end_submitted, under_way))
         except Exception as exc:  # refused; or an executor of somebody else's that is broken
@@ -261,7 +242,7 @@ class Runner:
             return
         under_way.is_entered = True
         job, run = under_way.job, under_way.run
-        _current.set((self, run))
+        current.set(run)
         outcome = Outcome.SUCCEEDED
         retval = error = None
         exception: BaseException | None = None

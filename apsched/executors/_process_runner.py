@@ -14,6 +14,7 @@ from apsched.executors._threads import LEFT, Runner, Work
 from apsched.executors._worker import EndedError, Worker
 from apsched.executors._worker_process import Answer, name_of
 from apsched.executors.base import Call
+from apsched.run import Run
 
 
 class ProcessRunner(Runner):
@@ -115,7 +116,7 @@ def dump_request(call: Call) -> bytes:
     """
     kwargs = dict(call.kwargs)
     try:
-        return pickle.dumps((call.func, call.args, kwargs), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((call.func, call.args, kwargs, details_of(call.run)), pickle.HIGHEST_PROTOCOL)
     except Exception as exc:
         for path, value in (("", call.func), ("args", call.args), ("kwargs", kwargs)):
             if (culprit := _find_unpicklable(value, path)) is not None:
@@ -127,6 +128,23 @@ def dump_request(call: Call) -> bytes:
             f"{name_of(call.func)} cannot be run in a worker process, because "
             f"{where or 'it'} cannot be pickled ({reason}); use functions and classes of modules, or a thread pool"
         ) from None
+
+
+def details_of(run: Run | None) -> dict[str, Any] | None:
+    """Return what a callable in a worker process can ask of its run."""
+    if run is None:
+        return None
+    return {
+        "job_id": run.job_id,
+        "nominal_time": run.nominal_time,
+        "due_time": run.due_time,
+        "first_nominal_time": run.first_nominal_time,
+        "count": run.count,
+        "is_manual": run.is_manual,
+        "epoch": run.epoch,
+        "node": run.node,
+        "claimed_at": run.claimed_at,
+    }
 
 
 def read_answer(answer: bytes, pid: int) -> Any:

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from typing import Any, NamedTuple, TypeVar
 
+from apsched._current import current
 from apsched.executors._calling import call_to_end
 
 T = TypeVar("T")
@@ -89,8 +90,12 @@ def _initialize(initialize: Callable[[], object] | None) -> bytes:
 
 
 def _call(request: bytes) -> bytes:
-    func, args, kwargs = pickle.loads(request)  # noqa: S301  # from our own parent
-    value = call_to_end(func, args, kwargs)
+    func, args, kwargs, run = pickle.loads(request)  # noqa: S301  # from our own parent
+    token = current.set(run)
+    try:
+        value = call_to_end(func, args, kwargs)
+    finally:
+        current.reset(token)
     try:
         return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except Exception as exc:

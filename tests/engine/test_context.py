@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextvars import ContextVar
 from typing import Any
 
@@ -10,8 +12,9 @@ import anyio.to_thread
 import pytest
 
 from apsched.async_scheduler import AsyncScheduler
-from apsched.engine.runner import current_run
+from apsched.engine.current import current_run
 from apsched.exceptions import SchedulerStateError
+from apsched.executors.pool import ProcessPoolExecutor
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
 
@@ -68,6 +71,58 @@ async def test_tasks_and_threads_of_a_job_know_its_run(
     await clock.advance()
 
     assert notes == ["job", "job"]
+
+
+def tell_the_run() -> dict[str, Any]:
+    run = current_run()
+    names = ("id", "job_id", "nominal_time", "outcome", "attempt", "node", "idempotency_key", "is_manual", "cancelled")
+    return {name: getattr(run, name) for name in names} | {"is_same": current_run() is run}
+
+
+async def tell_the_run_later() -> dict[str, Any]:
+    return tell_the_run()
+
+
+@pytest.mark.parametrize("func", [tell_the_run, tell_the_run_later])
+async def test_a_function_in_a_worker_process_knows_its_run(func: Any) -> None:
+    executors = {"processes": ProcessPoolExecutor(1)}
+    async with AsyncScheduler(timezone="UTC", executors=executors) as scheduler:
+        await scheduler.add_job(func, "cron", hour=0, id="job", executor="processes")
+        for _ in range(2):
+            handle = await scheduler.run_job("job")
+            told = await handle.result()
+
+            assert told == {
+                "id": handle.run_id,
+                "job_id": "job",
+                "nominal_time": told["nominal_time"],
+                "outcome": Outcome.RUNNING,
+                "attempt": 1,
+                "node": scheduler.node,
+                "idempotency_key": handle.run_id,
+                "is_manual": True,
+                "cancelled": False,
+                "is_same": True,
+            }
+
+
+async def test_a_run_that_is_cancelled_says_so_to_its_thread(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
+    entered, told = threading.Event(), threading.Event()
+
+    def work() -> None:
+        run = current_run()
+        entered.set()
+        while not run.cancelled:
+            time.sleep(0.001)
+        told.set()
+
+    await scheduler.add_job(work, "cron", hour=12, id="job")
+    handle = await scheduler.run_job("job")
+    await anyio.to_thread.run_sync(entered.wait)
+
+    await scheduler.cancel_run(handle.run_id)
+
+    assert await anyio.to_thread.run_sync(told.wait, 30)
 
 
 async def test_outside_of_a_run_there_is_none(scheduler: AsyncScheduler, clock: VirtualClock) -> None:

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from apsched.async_scheduler import AsyncScheduler
-from apsched.engine.runner import current_run
+from apsched.engine.current import current_run
 from apsched.run import Outcome
 from apsched.testing.clock import START, VirtualClock
 

@@ -90,7 +90,7 @@ async def test_without_coalesce_each_missed_time_runs(
 async def test_with_one_instance_they_run_one_after_another_in_order(
     scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
 ) -> None:
-    from apsched.engine.runner import current_run
+    from apsched.engine.current import current_run
 
     async def work() -> None:
         notes.append((current_run().nominal_time - START).total_seconds())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apsched.engine.runner import current_run
+from apsched.engine.current import current_run
 from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerNotRunningError, SchedulerStateError
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.run import Outcome

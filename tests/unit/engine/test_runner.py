@@ -11,7 +11,8 @@ import pytest
 
 from apsched import _eventloop
 from apsched.engine.results import Finished
-from apsched.engine.runner import REFUSED, Runner, current_run
+from apsched.engine.current import current_run
+from apsched.engine.runner import REFUSED, Runner
 from apsched.engine.slots import Slots
 from apsched.exceptions import ExecutorRefusedError, SchedulerStateError
 from apsched.executors.asyncio import AsyncIOExecutor

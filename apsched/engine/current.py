@@ -1,0 +1,27 @@
+"""Tell a job's callable which run it is part of (layer 6)."""
+
+from __future__ import annotations
+
+from apsched._current import current
+from apsched.exceptions import SchedulerStateError
+from apsched.run import Outcome, Run
+
+
+def current_run() -> Run:
+    """
+    Return the run that the calling code belongs to.
+
+    Works in coroutine functions, in threads and in worker processes of the built-in executors. `cancelled` of the run
+    becomes True when nobody waits for it any more; in a worker process, which is ended then, it does not.
+
+    Raises:
+        SchedulerStateError: The calling code is not part of a run.
+    """
+    run: Run | dict[str, object] | None = current.get()
+    if run is None:
+        raise SchedulerStateError("current_run() was called outside of a run; call it from a job's callable")
+    if isinstance(run, Run):
+        return run
+    made = Run(outcome=Outcome.RUNNING, **run)  # type: ignore[arg-type]  # what _process_runner.py sends
+    current.set(made)
+    return made
