@@ -45,13 +45,11 @@ class Course:
         job: As it was added.
         stretches: In their order.
         is_removed: Whether somebody has removed it.
-        taken_away: Ids of the runs that were open when it was removed: those that waited have gone with it.
     """
 
     job: Job
     stretches: list[Stretch]
     is_removed: bool = False
-    taken_away: set[str] = attrs.field(factory=set)
 
     def nominal_times(self) -> list[datetime]:
         """Return what is owed, in order, each once; UTC."""

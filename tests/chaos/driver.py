@@ -28,6 +28,7 @@ from tests.cluster.stores import through
 from tests.servers import Proxy
 
 PAUSE = 2.5  # seconds between two faults, on average
+REST = 15.0  # seconds between two faults of the server or the file, which are everybody's
 DRAIN_LIMIT = 90.0  # seconds that a node may take to end after SIGTERM
 NODE_FAULTS = ("kill", "freeze", "freeze", "leave")
 NETWORK_FAULTS = ("cut", "hold", "swallow", "hold")
@@ -88,6 +89,7 @@ class Driver:
         self._numbers = count()
         self._undoings: list[tuple[float, int, Callable[[], None]]] = []
         self._is_server_hit = False
+        self._server_rests_until = 0.0
         self._stack = ExitStack()
         self._log = (folder / "faults.log").open("w")
         self._began = time.monotonic()
@@ -193,7 +195,7 @@ class Driver:
         if free:
             kinds += NODE_FAULTS
             kinds += NETWORK_FAULTS if self._arena.server is not None else ()
-        if not self._is_server_hit:
+        if not self._is_server_hit and time.monotonic() >= self._server_rests_until:
             kinds += SERVER_FAULTS if self._arena.server is not None else FILE_FAULTS
         if not kinds:
             return
@@ -254,7 +256,7 @@ class Driver:
 
         def undo() -> None:
             server.restart()
-            self._is_server_hit = False
+            self._let_server_rest()
 
         self._undo_later(now + seconds, fault, undo)
 
@@ -274,9 +276,13 @@ class Driver:
         def undo() -> None:
             connection.rollback()
             connection.close()
-            self._is_server_hit = False
+            self._let_server_rest()
 
         self._undo_later(now + seconds, fault, undo)
+
+    def _let_server_rest(self) -> None:
+        self._is_server_hit = False
+        self._server_rests_until = time.monotonic() + REST
 
     def _undo_later(self, at: float, fault: Fault, undo: Callable[[], None]) -> None:
         def undo_and_note() -> None:

@@ -21,8 +21,7 @@ import attrs
 from apsched.clock import SystemClock
 from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError
 from apsched.job import Job
-from apsched.jobstores.base import JobStore, RunFilter
-from apsched.run import Outcome
+from apsched.jobstores.base import JobStore
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
@@ -195,11 +194,8 @@ class Editor:
         course.stretches.append(stretch)
 
     async def _remove(self, store: JobStore, job_id: str) -> None:
-        course = self.courses[job_id]
         await self._pause(store, job_id)
-        where = RunFilter(job_id=job_id, outcomes=[Outcome.PENDING, Outcome.RUNNING])
-        course.taken_away = {run.id for run in await _insist(lambda: store.runs(where, 5000))}
-        course.is_removed = True
+        self.courses[job_id].is_removed = True
         with suppress(JobLookupError):  # an earlier try had come through
             await _insist(lambda: store.remove(job_id))
 

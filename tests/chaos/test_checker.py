@@ -122,11 +122,13 @@ def test_a_start_after_the_run_was_abandoned_is_a_breach_unless_the_node_stood_s
     assert (report.failures, report.late_starts) == ([], 1)
 
 
-def test_what_waited_when_its_job_was_removed_may_be_gone() -> None:
+def test_what_waited_when_its_job_was_removed_is_recorded_as_cancelled() -> None:
     removed = course()
-    removed.is_removed, removed.taken_away = True, {record(2).id}
+    removed.is_removed = True
+    runs = [*RUNS[:2], record(2, outcome=Outcome.CANCELLED, reason="x")]
 
-    assert check(RUNS[:2], ATTEMPTS[:2], what=removed).failures == []
+    assert check(runs, ATTEMPTS[:2], what=removed).failures == []
+    assert check(runs, ATTEMPTS[:2]).failures
 
 
 def test_short_faults_in_a_row_make_a_long_silence() -> None:
