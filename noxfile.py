@@ -194,7 +194,7 @@ def is_untyped(symbol: dict[str, Any]) -> bool:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into docs/_build/html and run its examples."""
-    install(session, "-e", ".", group="docs")
+    install(session, "-e", ".[all]", group="docs")
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", builder, "docs", f"docs/_build/{builder}")
 

@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, NoReturn
 
-import cbor2
-
+from apsched.exceptions import MissingExtraError
 from apsched.serializers._closed import ClosedSerializer
 from apsched.serializers._flatten import PLAIN
+
+try:
+    import cbor2
+except ImportError as exc:
+    raise MissingExtraError("CBORSerializer", "cbor") from exc
 
 
 def _refuse_tag(value: Any, immutable: bool) -> NoReturn:

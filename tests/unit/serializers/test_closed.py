@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import gzip
 import inspect
+import runpy
 import sys
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import pytest
 
-from apsched.exceptions import UnstorableError
+from apsched.exceptions import MissingExtraError, UnstorableError
 from apsched.serializers._closed import ClosedSerializer
 from apsched.serializers.cbor import CBORSerializer
 from apsched.serializers.json import JSONSerializer
@@ -497,3 +498,11 @@ def test_a_document_that_is_cut_off_is_a_value_error(serializer: ClosedSerialize
 
     with pytest.raises(ValueError, match="it "):
         serializer.loads(whole[: min(length, len(whole) - 1)])
+
+
+def test_without_its_package_cbor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cbor2", None)
+    monkeypatch.delitem(sys.modules, "apsched.serializers.cbor")
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'apsched\[cbor\]'"):
+        runpy.run_module("apsched.serializers.cbor")
