@@ -21,17 +21,19 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5.0, help="for each store (5)")
     parser.add_argument("--nodes", type=int, default=3, help="at a time (3)")
     parser.add_argument("--lease", type=float, default=5.0, help="of the nodes, in seconds (5)")
+    parser.add_argument("--keep", action="store_true", help="the logs, even if nothing was broken")
     args = parser.parse_args()
     if unknown := set(args.stores) - set(STORES):
         parser.error(f"STORE must be of {', '.join(STORES)}, got {', '.join(sorted(unknown))}")
     seed = random.SystemRandom().randrange(10**6) if args.seed is None else args.seed
     results = [
-        is_kept(Settings(store, seed, 60 * args.minutes, args.nodes, args.lease)) for store in args.stores or STORES
+        is_kept(Settings(store, seed, 60 * args.minutes, args.nodes, args.lease), keeps_logs=args.keep)
+        for store in args.stores or STORES
     ]
     return 0 if all(results) else 1
 
 
-def is_kept(settings: Settings) -> bool:
+def is_kept(settings: Settings, *, keeps_logs: bool) -> bool:
     """Hold one session, and tell of it."""
     options = f"--seed {settings.seed} --minutes {settings.seconds / 60:g} --nodes {settings.nodes}"
     say(f"{settings.store}: {options} --lease {settings.lease:g}")
@@ -44,13 +46,14 @@ def is_kept(settings: Settings) -> bool:
         f"  starts {report.starts}; started again {report.again}, overlapping {report.overlaps}, "
         f"begun after being abandoned {report.late_starts}"
     )
-    say("  late by {:.3f} s (median), {:.1f} s (most)".format(*report.lateness))
+    typical, most = report.lateness
+    say(f"  late by {typical:.3f} s (median), {most:.1f} s (most: {report.latest})")
     for failure in report.failures:
         say(f"  BROKEN {failure}")
-    if report.failures:
-        say(f"  {len(report.failures)} times broken; the logs are in {folder}")
+    say(f"  {len(report.failures)} times broken" if report.failures else "  kept")
+    if report.failures or keeps_logs:
+        say(f"  logs: {folder}")
     else:
-        say("  kept")
         shutil.rmtree(folder)
     return not report.failures
 

@@ -38,6 +38,7 @@ class Report:
         overlaps: How many of these were still under way on a node that had lost its lease.
         late_starts: How many calls a node began although others had abandoned them while it stood still.
         lateness: Seconds from due to started of runs that nothing queued: the median, and the most.
+        latest: The run that was so late.
         failures: What breaks the promise.
     """
 
@@ -48,6 +49,7 @@ class Report:
     overlaps: int = 0
     late_starts: int = 0
     lateness: tuple[float, float] = (0.0, 0.0)
+    latest: str = ""
     failures: list[str] = attrs.field(factory=list)
 
 
@@ -203,15 +205,16 @@ class Checker:
         return self._faults.can_have_silenced(attempt.node, attempt.began - self._lease, until, self._lease)
 
     def _check_lateness(self) -> None:
-        found: list[float] = []
+        found: dict[str, float] = {}
         for run in self._runs.values():
             job = self._courses[run.job_id].job if run.job_id in self._courses else None
             if job is None or job.overlap != "skip" or run.epoch > 1 or run.lateness is None:
                 continue
-            found.append(run.lateness)
+            found[run.id] = run.lateness
             if run.lateness > LATE_LIMIT:
                 self._fail(f"late: {run.id} by {run.lateness:.1f} s")
             if run.lateness < 0:
                 self._fail(f"early: {run.id} by {-run.lateness:.3f} s")
         if found:
-            self._report.lateness = median(found), max(found)
+            self._report.latest = max(found, key=found.__getitem__)
+            self._report.lateness = median(found.values()), found[self._report.latest]
