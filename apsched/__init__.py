@@ -2,18 +2,22 @@
 
 Errors are in `apsched.exceptions`, event codes and classes in `apsched.events`, schedulers for programs that are not
 asynchronous in `apsched.schedulers`.
+
+What is named here is imported when it is asked for, so that a program that only computes times need not wait for more.
 """
 
-import importlib.metadata
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from apsched.async_scheduler import AsyncScheduler
-from apsched.engine.current import current_run
-from apsched.engine.explain import Explanation
-from apsched.engine.health import ExecutorHealth, Health, StoreHealth
-from apsched.engine.history import RunHandle
-from apsched.engine.sync import SyncReport
-from apsched.job import Job, JobDefaults
-from apsched.run import Outcome, Run
+if TYPE_CHECKING:
+    from apsched.async_scheduler import AsyncScheduler
+    from apsched.engine.current import current_run
+    from apsched.engine.explain import Explanation
+    from apsched.engine.health import ExecutorHealth, Health, StoreHealth
+    from apsched.engine.history import RunHandle
+    from apsched.engine.sync import SyncReport
+    from apsched.job import Job, JobDefaults
+    from apsched.run import Outcome, Run
 
 __all__ = [
     "AsyncScheduler",
@@ -35,9 +39,33 @@ __all__ = [
 version: str
 __version__: str
 
+_HOMES = {
+    "AsyncScheduler": "apsched.async_scheduler",
+    "ExecutorHealth": "apsched.engine.health",
+    "Explanation": "apsched.engine.explain",
+    "Health": "apsched.engine.health",
+    "Job": "apsched.job",
+    "JobDefaults": "apsched.job",
+    "Outcome": "apsched.run",
+    "Run": "apsched.run",
+    "RunHandle": "apsched.engine.history",
+    "StoreHealth": "apsched.engine.health",
+    "SyncReport": "apsched.engine.sync",
+    "current_run": "apsched.engine.current",
+}
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for, which a program that was packed without its metadata need not do."""
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, or look the version up, which a program packed without its metadata need not do."""
     if name in ("__version__", "version"):
-        return importlib.metadata.version("apsched")
-    raise AttributeError(f"module 'apsched' has no attribute {name!r}")
+        from importlib import metadata
+
+        return metadata.version("apsched")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'apsched' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
