@@ -29,6 +29,7 @@ from apsched.engine.hints import listen
 from apsched.engine.history import RunHistory
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
 from apsched.engine.membership import new_node_id
+from apsched.engine.middleware import Middleware, middleware_of
 from apsched.engine.open_store import OpenStore, StoreSettings
 from apsched.engine.plan import make_planner
 from apsched.engine.runner import Runner
@@ -128,6 +129,8 @@ class AsyncScheduler(JobFiles, RunHistory):
             or more. Work that has not ended by then is started anew elsewhere: see *Clusters* in the documentation.
         keep_history: For how long shared stores keep the records of runs at least, an hour or more; they are forgotten
             in the background. The last ones of each job are kept longer: see `keep_runs`.
+        middleware: Coroutine functions of `(run, call_next)` around every run, the first one outermost; or their
+            references.
         start_paused: Whether nothing is run until `resume`.
         listeners_in_thread: Whether plain functions among the listeners are called in a thread of their own instead of
             in the event loop.
@@ -154,6 +157,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         max_idle: float = MAX_IDLE,
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
+        middleware: Sequence[Middleware | str] | str | None = None,
         start_paused: bool = False,
         listeners_in_thread: bool = False,
     ) -> None:
@@ -173,6 +177,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         self._notifier: Notifier = LocalNotifier() if notifier is None else notifier
         self._settings = StoreSettings(max_idle=max_idle, lease=lease, keep_history=keep_history)
         self._is_paused = start_paused
+        self._middleware = middleware_of(middleware)
         self._parts: dict[tuple[str, str], _Part] = {}  # ("store" or "executor", alias) -> what closes it
         self._host: TaskGroup
         self._listening: anyio.CancelScope
@@ -615,7 +620,7 @@ class AsyncScheduler(JobFiles, RunHistory):
     async def _serve_parts(self, life: _Lifetime) -> None:
         try:
             async with _eventloop.current().task_pool() as runs:
-                runner = Runner(self._clock, self._slots, runs)
+                runner = Runner(self._clock, self._slots, runs, self._middleware)
                 with life.opening:
                     await self._open_parts(runner)
                 if life.opening.cancel_called:

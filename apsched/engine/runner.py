@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from apsched.clock import Clock, Wakeup
 from apsched.engine.deadlines import Deadline, Deadlines
 from apsched.engine.ended import closed, describe, is_cancellation
 from apsched.engine.lease import Lease
+from apsched.engine.middleware import Inside, Middleware, call_through, enter_around
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
 from apsched.exceptions import ExecutorRefusedError, JobTimeoutError
@@ -28,6 +29,7 @@ logger: logging.Logger = logging.getLogger("apsched.runs")
 
 REFUSED = timedelta(seconds=1)  # after which a run that its executor refused goes back to its store
 
+NOT_CALLED = "a middleware answered in place of the callable"
 LEAVE_TIMEOUT = 10.0  # seconds that leaving waits at most for tasks that were cancelled
 
 Sink: TypeAlias = Callable[[Finished], None]
@@ -47,6 +49,7 @@ class _UnderWay:
         "job",
         "lease",
         "reason",
+        "refusal",
         "removes_job",
         "run",
         "sink",
@@ -67,6 +70,7 @@ class _UnderWay:
         )
         self.deadline: Deadline | None = None
         self.reason: str | None = None  # why it is being cancelled
+        self.refusal: str | None = None  # of its executor, within middleware
         self.goes_back = False  # to its store, if it is cancelled before it has been started
         self.is_entered = False
         self.is_left = False  # it has ended for everybody but its own task, which goes on
@@ -80,12 +84,14 @@ class Runner:
         clock: Gives the times of the runs, and is told what is under way.
         slots: Where the executors are, and where each run takes and frees a slot.
         tasks: Where each run has its task.
+        middleware: What is around each run, the first one outermost.
     """
 
-    def __init__(self, clock: Clock, slots: Slots, tasks: TaskPool) -> None:
+    def __init__(self, clock: Clock, slots: Slots, tasks: TaskPool, middleware: Sequence[Middleware] = ()) -> None:
         self._clock = clock
         self._slots = slots
         self._tasks = tasks
+        self._middleware = middleware
         self._under_way: dict[Run, _UnderWay] = {}
         self._idle_waiters: list[tuple[Executor | None, Waiter[None]]] = []
         self._deadlines = Deadlines(clock, tasks)
@@ -127,7 +133,7 @@ class Runner:
         under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease)
         if job.timeout is not None:
             under_way.deadline = self._deadlines.add(job.timeout, partial(self._time_out, under_way, job.timeout))
-        if slot.executor.can_submit and not isinstance(job.func, str):
+        if slot.executor.can_submit and not isinstance(job.func, str) and not self._middleware:
             self._submit(under_way, job.func)
         else:
             under_way.cancel = self._tasks.start(self._run, under_way)
@@ -248,7 +254,10 @@ class Runner:
         exception: BaseException | None = None
         try:
             func = job.func if not isinstance(job.func, str) else _refs.resolve(job.func)
-            retval = await under_way.slot.executor.execute(self._make_call(under_way, func))
+            if self._middleware:
+                retval = await call_through(self._middleware, run, partial(self._execute, under_way, func))
+            else:
+                retval = await under_way.slot.executor.execute(self._make_call(under_way, func))
         except ExecutorRefusedError as exc:
             await self._end_refused(under_way, str(exc))
             return
@@ -261,8 +270,24 @@ class Runner:
             outcome, exception, error = Outcome.FAILED, exc, describe(exc)
         if under_way.is_left:
             return
-        finished_run = closed(run, outcome, self._clock, under_way.call, retval=retval, error=error)
+        if under_way.refusal is not None:  # whatever the middleware made of it
+            await self._end_refused(under_way, under_way.refusal)
+            return
+        reason = NOT_CALLED if under_way.call is None and exception is None else None
+        finished_run = closed(run, outcome, self._clock, under_way.call, retval=retval, error=error, reason=reason)
         self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
+
+    async def _execute(self, under_way: _UnderWay, func: Callable[..., Any], insides: tuple[Inside, ...]) -> Any:
+        """Make the call, within middleware, which may do so again."""
+        under_way.refusal = None
+        try:
+            return await under_way.slot.executor.execute(self._make_call(under_way, enter_around(func, insides)))
+        except ExecutorRefusedError as exc:
+            under_way.refusal = str(exc)
+            raise
+        finally:
+            if under_way.deadline is not None:
+                under_way.deadline.entered = None
 
     def _cancel(self, under_way: _UnderWay, reason: str) -> None:
         if under_way.reason is None:

@@ -30,6 +30,7 @@ from apsched.async_scheduler import (
 )
 from apsched.clock import Clock
 from apsched.engine.history import RunHandle
+from apsched.engine.middleware import Middleware
 from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerStateError
 from apsched.executors.base import BaseExecutor, Executor
 from apsched.job import Job, JobDefaults
@@ -161,6 +162,7 @@ class BaseScheduler:
         max_idle: float = MAX_IDLE,
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
+        middleware: Sequence[Middleware | str] | str | None = None,
         daemon: bool = True,
     ) -> None:
         """
@@ -183,6 +185,8 @@ class BaseScheduler:
             lease: After how many seconds without a sign of life the other nodes of a shared store take this one for
                 dead, 1 or more.
             keep_history: For how long shared stores keep the records of runs at least, an hour or more.
+            middleware: Coroutine functions of `(run, call_next)` around every run, in the scheduler's own event loop,
+                the first one outermost; or their references.
             daemon: Whether the interpreter may end while the scheduler runs.
 
         Raises:
@@ -203,6 +207,7 @@ class BaseScheduler:
             max_idle=max_idle,
             lease=lease,
             keep_history=keep_history,
+            middleware=middleware,
             listeners_in_thread=True,
         )
         self._core.face = weakref.proxy(self)

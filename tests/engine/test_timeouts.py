@@ -16,8 +16,8 @@ import sniffio
 
 from apsched.async_scheduler import AsyncScheduler
 from apsched.engine import runner
-from apsched.engine.deadlines import KEPT, Deadlines
 from apsched.engine.current import current_run
+from apsched.engine.deadlines import KEPT, Deadlines
 from apsched.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apsched.exceptions import JobTimeoutError
 from apsched.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor

@@ -10,8 +10,8 @@ import anyio.lowlevel
 import pytest
 
 from apsched import _eventloop
-from apsched.engine.results import Finished
 from apsched.engine.current import current_run
+from apsched.engine.results import Finished
 from apsched.engine.runner import REFUSED, Runner
 from apsched.engine.slots import Slots
 from apsched.exceptions import ExecutorRefusedError, SchedulerStateError

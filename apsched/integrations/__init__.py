@@ -1,0 +1,1 @@
+"""Join the scheduler to frameworks of others (layer 10)."""
