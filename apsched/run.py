@@ -46,6 +46,8 @@ class Outcome(enum.StrEnum):
         return self not in _OPEN
 
 
+DEATH = 1_000_000  # by which the death of a node raises the epoch: more than anybody claims one run, and few in 32 bits
+
 _OPEN = frozenset({Outcome.PENDING, Outcome.RUNNING})
 
 
@@ -67,14 +69,15 @@ class Run:
             last being *nominal_time*; otherwise None.
         count: How many nominal times the record stands for; None if more than could be counted (1,000).
         is_manual: Whether it was started by hand (`run_job`) and not by the trigger.
-        epoch: Fencing number of the claim: 1 for the first one, raised by each later one; 0 if never claimed.
+        epoch: Fencing number of the claim: 1 for the first one, raised by 1 by each later one and by `DEATH` when its
+            node died; 0 if never claimed.
         node: The node that claimed it.
         claimed_at: When it was claimed, aware UTC.
         started_at: When the callable was entered, aware UTC; None if it never was.
         finished_at: When the outcome was decided, aware UTC.
         retval: What the callable returned.
         error: Traceback of what it raised, as text.
-        reason: Why it did not run, or did not end by itself; one sentence.
+        reason: Why it did not run, did not end by itself, or was run again; one sentence.
         args: Positional arguments in place of the job's, or None.
         kwargs: Keyword arguments in place of the job's, or None.
         cancelled: Whether the run is being given up: cancelled, or timed out. Of `current_run()` only, where it changes
@@ -113,7 +116,12 @@ class Run:
     @property
     def attempt(self) -> int:
         """The number of the attempt at this nominal time; it rises with each, from 1 on, and may leave some out."""
-        return self.epoch
+        return self.epoch % DEATH
+
+    @property
+    def deaths(self) -> int:
+        """How many nodes have died while they had it under way."""
+        return self.epoch // DEATH
 
     @property
     def lateness(self) -> float | None:

@@ -245,7 +245,7 @@ def reason_table(screen: Screen, history: History) -> list[str]:
 
 def rerun_table(screen: Screen, history: History) -> list[str]:
     """Return the latest runs that were under way when their node died; nothing if there are none."""
-    again = [run for run in history.runs if run.epoch > 1][:LATEST]
+    again = [run for run in history.runs if run.deaths][:LATEST]
     if not again:
         return []
     heading = screen.heading("Under way when their node was killed, and run again", "  on_crash='rerun'")

@@ -25,6 +25,8 @@ def closed(
 ) -> Run:
     """Return *run* as it ended; written out because `attrs.evolve` costs as much as the rest of a run."""
     is_final = outcome is not Outcome.PENDING
+    if run.reason is not None and outcome is Outcome.SUCCEEDED and run.deaths:
+        reason = run.reason  # which tells why it was run again
     return Run(
         job_id=run.job_id,
         nominal_time=run.nominal_time,

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 from apsched.job import Job
-from apsched.run import Outcome, Plan, Planner, Run
+from apsched.run import DEATH, Outcome, Plan, Planner, Run
 from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 
 CRASH_LIMIT = 5  # nodes that may die under one run before it is given up: it may be what kills them
@@ -116,15 +116,17 @@ def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
         A pending run of a higher epoch, so that what the dead node may still write is refused; or an abandoned one.
     """
     died = f"node {run.node} died while it was under way"
+    epoch = run.epoch + DEATH
     if job is None:
         reason = f"{died}, and its job is gone"
     elif job.on_crash == "abandon":
         reason = f"{died}, and on_crash is 'abandon'"
-    elif (deaths := (run.epoch + 1) // 2) >= CRASH_LIMIT:  # each claim and each death raise the epoch
-        reason = f"{died}, as {deaths - 1} others did before"
+    elif run.deaths + 1 >= CRASH_LIMIT:
+        reason = f"{died}, as {run.deaths} others did before"
     else:
-        return attrs.evolve(run, outcome=PENDING, epoch=run.epoch + 1, node=None, claimed_at=None, reason=died)
-    return attrs.evolve(run, outcome=Outcome.ABANDONED, epoch=run.epoch + 1, finished_at=now, reason=reason)
+        reason = f"{died}; it is run again"
+        return attrs.evolve(run, outcome=PENDING, epoch=epoch, node=None, claimed_at=None, reason=reason)
+    return attrs.evolve(run, outcome=Outcome.ABANDONED, epoch=epoch, finished_at=now, reason=reason)
 
 
 def _catch_up(job: Job, open_runs: Sequence[Run], first: datetime, now: datetime, owner: str) -> Plan:

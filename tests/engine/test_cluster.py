@@ -20,7 +20,7 @@ from apsched.events import (
 )
 from apsched.exceptions import RunFailedError
 from apsched.jobstores.memory import MemoryJobStore
-from apsched.run import Outcome
+from apsched.run import DEATH, Outcome
 from apsched.testing.clock import VirtualClock
 from tests.engine.cluster import Line
 from tests.engine.test_hints import Wire, WireNotifier
@@ -137,8 +137,12 @@ async def test_the_run_of_a_node_that_died_is_started_again(one: Member, two: Me
     during = await two.outcomes("job")
     await clock.advance(60)
 
-    assert during == [(Outcome.RUNNING, 3)]
-    assert await two.outcomes("job") == [(Outcome.SUCCEEDED, 3)]
+    assert during == [(Outcome.RUNNING, DEATH + 2)]
+    assert await two.outcomes("job") == [(Outcome.SUCCEEDED, DEATH + 2)]
+    (run,) = await two.scheduler.get_runs("job")
+    assert (run.deaths, run.attempt) == (1, 2)
+    assert run.reason is not None
+    assert run.reason.endswith("died while it was under way; it is run again")
     assert two.names == ["NODE_LOST"]
     assert "gave no sign of life for 15 s" in two.events[0].detail
     assert started.count("began") == 2
@@ -154,7 +158,7 @@ async def test_the_run_of_a_node_that_died_is_abandoned_if_the_job_says_so(
     one.line.cut = {"all"}
     await clock.advance(60)
 
-    assert await two.outcomes("job") == [(Outcome.ABANDONED, 2)]
+    assert await two.outcomes("job") == [(Outcome.ABANDONED, DEATH + 1)]
     assert two.names == ["NODE_LOST", "JOB_ABANDONED"]
     assert two.events[1].run.node == one.scheduler.node
 
@@ -177,7 +181,7 @@ async def test_a_node_that_was_taken_for_dead_cancels_its_runs_and_goes_on_under
     assert health.is_ok
     assert health.runs_under_way == 0
     assert health.jobstores["default"].node != one.scheduler.node
-    assert await one.outcomes("job") == [(Outcome.ABANDONED, 2)]
+    assert await one.outcomes("job") == [(Outcome.ABANDONED, DEATH + 1)]
     assert await one.outcomes("after") == [(Outcome.SUCCEEDED, 1)]
     assert health.jobstores["default"].live_nodes == 2
 
@@ -280,7 +284,7 @@ async def test_a_core_that_was_stuck_starts_nothing_of_what_others_have_taken_ov
 
     assert len(during) == 1
     assert notes == during
-    assert await two.outcomes("job") == [(Outcome.SUCCEEDED, 3)]
+    assert await two.outcomes("job") == [(Outcome.SUCCEEDED, DEATH + 2)]
     assert (one.names, two.names) == (["LEASE_LOST"], ["NODE_LOST"])
     assert (await one.scheduler.health()).is_ok
 

@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from apsched.exceptions import LeaseLostError
 from apsched.job import Job
 from apsched.jobstores.base import JobStore
-from apsched.run import Run
+from apsched.run import DEATH, Run
 from apsched.testing.contract._fixtures import StoreFixtures
 from apsched.testing.contract._values import (
     ABANDONED,
@@ -161,13 +161,14 @@ class NodeTests(StoreFixtures):
     async def test_a_run_of_a_dead_node_is_claimed_again_with_a_higher_epoch(self, store: JobStore) -> None:
         await store.add([make_job()])
         lost = await take_one(store, owner="a")
-        await store.reap({"a": 0}, rerun)
+        await store.reap({"a": 0}, lambda job, run: attrs.evolve(rerun(job, run), epoch=run.epoch + DEATH))
 
         run = await take_one(store, owner="b")
 
         assert (run.id, run.outcome, run.node) == (lost.id, RUNNING, "b")
-        assert run.epoch == 3
+        assert (run.epoch, run.reason) == (DEATH + 2, "its node has died")
         assert outcomes_of(await store.finish([ended(run)])) == [SUCCEEDED]
+        assert [run.epoch for run in await history(store)] == [DEATH + 2]
 
     async def test_what_a_dead_node_still_writes_is_refused(self, store: JobStore) -> None:
         await store.add([make_job()])

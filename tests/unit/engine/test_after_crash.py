@@ -9,7 +9,7 @@ import pytest
 
 from apsched.engine.plan import CRASH_LIMIT, after_crash
 from apsched.job import Job, OnCrash
-from apsched.run import Outcome, Run
+from apsched.run import DEATH, Outcome, Run
 from apsched.triggers.date import DateTrigger
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -34,14 +34,15 @@ def claimed(epoch: int = 1) -> Run:
 def test_it_waits_for_another_node_under_a_higher_epoch() -> None:
     run = after_crash(make_job(), claimed(), NOW)
 
-    assert (run.outcome, run.epoch, run.node, run.claimed_at) == (Outcome.PENDING, 2, None, None)
+    assert (run.outcome, run.epoch, run.node, run.claimed_at) == (Outcome.PENDING, DEATH + 1, None, None)
+    assert (run.deaths, run.reason) == (1, "node lost died while it was under way; it is run again")
 
 
 @pytest.mark.parametrize(("job", "why"), [(make_job("abandon"), "on_crash"), (None, "its job is gone")])
 def test_it_is_abandoned_with_a_reason(job: Job | None, why: str) -> None:
     run = after_crash(job, claimed(), NOW)
 
-    assert (run.outcome, run.epoch, run.finished_at) == (Outcome.ABANDONED, 2, NOW)
+    assert (run.outcome, run.epoch, run.finished_at) == (Outcome.ABANDONED, DEATH + 1, NOW)
     assert why in str(run.reason)
 
 
@@ -53,3 +54,10 @@ def test_it_is_given_up_when_so_many_nodes_have_died_under_it() -> None:
 
     assert nodes == CRASH_LIMIT
     assert f"as {CRASH_LIMIT - 1} others did" in str(successor.reason)
+
+
+@pytest.mark.parametrize("claims", [9, 1000])
+def test_runs_that_were_handed_back_are_no_deaths(claims: int) -> None:
+    run = after_crash(make_job(), claimed(epoch=claims), NOW)
+
+    assert (run.outcome, run.deaths) == (Outcome.PENDING, 1)
