@@ -95,6 +95,20 @@ async def test_each_nominal_time_runs_on_one_node(one: Member, two: Member, cloc
     assert one.names == two.names == []
 
 
+async def test_a_due_job_of_an_executor_that_no_node_has_is_not_looked_at_time_and_again(
+    one: Member, clock: VirtualClock, notes: Any
+) -> None:
+    await one.scheduler.add_executor("threadpool", "extra")
+    await one.scheduler.add_job(notes.time, "interval", seconds=1, executor="extra")
+    await one.scheduler.remove_executor("extra")
+    await one.scheduler.add_job(notes.time, "interval", seconds=10)
+
+    await clock.advance(60)
+
+    assert notes == [10, 20, 30, 40, 50, 60]
+    assert one.line.calls.count("take_due") < 60
+
+
 async def test_nodes_that_live_are_left_alone(one: Member, two: Member, clock: VirtualClock) -> None:
     await clock.advance(hours=1)
 
