@@ -215,13 +215,14 @@ class StoreLoop:
             return
         for plan in plans:
             self._carry_out(plan, lease)
-        busy = [alias for alias, slots in self._slots.free(1).items() if not slots]
+        left = self._slots.free(1)
+        busy = [alias for alias, slots in left.items() if not slots]
         if _more_may_be_due(plans, free, busy):
             self.attempt = None
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
         self._is_starved = bool(busy)
-        until = self._bound(now, await self._store.next_run_time(busy))
+        until = self._bound(now, await self._store.next_run_time(left))
         await self._sleep(until)
 
     async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:

@@ -9,7 +9,7 @@ Rule 3: everything is done in one thread, so nothing needs a lock, and the event
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -113,8 +113,8 @@ class BridgedJobStore(MemoryJobStore):
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
         return await self._call(self._select, where, limit, after)
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
-        return await self._call(self._next_run_time, busy)
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        return await self._call(self._next_run_time, slots)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         return await self._call(self._take_due, now, slots, plan, owner)
@@ -217,13 +217,13 @@ class BridgedJobStore(MemoryJobStore):
             jobs = [job for job in jobs if _place(job) > place]
         return [job.copy() for job in jobs if where.accepts(job)][:limit]
 
-    def _next_run_time(self, busy: Collection[str]) -> datetime | None:
+    def _next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
         self._heaps.clear()
-        if (now := drive(super().next_run_time(busy))) is not None:  # a pending run may start
+        if (now := drive(super().next_run_time(slots))) is not None:  # a pending run may start
             return now
-        if not busy and not self._quarantined:
+        if all(slots.values()) and not self._quarantined:
             return self._store.get_next_run_time()
-        jobs = (job for job in self._all_jobs() if job.quarantine is None and job.executor not in busy)
+        jobs = (job for job in self._all_jobs() if job.quarantine is None and slots.get(job.executor, 1) > 0)
         return min((job.next_run_time for job in jobs if job.next_run_time is not None), default=None)
 
     def _take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:

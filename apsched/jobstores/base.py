@@ -227,12 +227,13 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
         """
         Return when there will be something for `take_due` to do.
 
         Args:
-            busy: Aliases of executors whose jobs do not count, since no run of theirs could be claimed.
+            slots: What `take_due` will be given. Of executors that have 0, and of those that it leaves to other nodes,
+                nothing counts.
 
         Returns:
             The earliest `next_run_time`; a time in the past if a pending run could be claimed now; None if there is

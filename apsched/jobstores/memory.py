@@ -11,7 +11,7 @@ import bisect
 import heapq
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -121,12 +121,11 @@ class MemoryJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
-        if self._pending:
-            aliases = {job.executor for job, _ in self._pending.values()}
-            if any(self._claimable(alias) for alias in aliases if alias not in busy):
-                return LONG_AGO
-        tops = [top for alias in self._heaps if alias not in busy and (top := self._top(alias)) is not None]
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        if self._pending and any(self._claimable(alias) for alias, free in slots.items() if free > 0):
+            return LONG_AGO
+        counting = (alias for alias in self._heaps if slots.get(alias, 1) > 0)
+        tops = [top for alias in counting if (top := self._top(alias)) is not None]
         return min(tops, key=_entry_time)[2].next_run_time if tops else None
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:

@@ -167,8 +167,8 @@ class MongoDBJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
-        moment = await self._call(claiming.next_moment, list(busy))
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        moment = await self._call(claiming.next_moment, slots)
         return None if moment is None else from_micros(moment)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:

@@ -325,8 +325,8 @@ class RedisJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
-        aliases = [alias.encode("utf-8", "surrogatepass") for alias in busy]
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        aliases = [alias.encode("utf-8", "surrogatepass") for alias, free in slots.items() if free > 0]
         moment = await self._bridge.call(self._run, "next", *aliases)
         if moment is None:
             return None

@@ -225,8 +225,8 @@ class SQLAlchemyJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
-        moment = await self._query(partial(self._claims.next_due, busy=busy))
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        moment = await self._query(partial(self._claims.next_due, slots=slots))
         return None if moment is None else from_micros(moment)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:

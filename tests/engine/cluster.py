@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
@@ -68,13 +68,17 @@ class Line(MemoryJobStore):
         await self._reach("add")
         return await super().add(jobs, merge)
 
-    async def next_run_time(self, busy: Collection[str]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
         await self._reach("next_run_time")
-        return await super().next_run_time(busy)
+        return await super().next_run_time(self._named(slots))
+
+    def _named(self, slots: Mapping[str, int]) -> Mapping[str, int]:
+        """Name all executors, so that jobs of those that are not among *slots* are left alone, as in a shared store."""
+        return {**dict.fromkeys(self._heaps, 0), **slots}
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         await self._reach("take_due")
-        plans = await super().take_due(now, slots, plan, owner)
+        plans = await super().take_due(now, self._named(slots), plan, owner)
         self._answer("take_due")
         return plans
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import anyio
@@ -30,10 +30,10 @@ class CountingStore(MemoryJobStore):
         self.looks.append(len(plans))
         return plans
 
-    async def next_run_time(self, busy: Collection[str] = ()) -> datetime | None:
-        if busy:
+    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+        if not all(slots.values()):
             self.asked.set()
-        return await super().next_run_time(busy)
+        return await super().next_run_time(slots)
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         self.batches.append(len(runs))

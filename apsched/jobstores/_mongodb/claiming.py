@@ -195,18 +195,26 @@ async def claimed(at: Collections, owner: str) -> list[Plan]:
     return plans
 
 
-async def next_moment(at: Collections, busy: Sequence[str]) -> int | None:
+async def next_moment(at: Collections, slots: Mapping[str, int]) -> int | None:
     """Return the microsecond that `next_run_time` of the port returns; 0 for a pending run that may start."""
-    pending = {"waiting": {"$lt": NEVER}, "executor": {"$nin": busy}, "quarantine": None, "$expr": HAS_ROOM}
+    aliases = [alias for alias, free in slots.items() if free > 0]
+    if not aliases:
+        return None
+    pending = {"waiting": {"$lt": NEVER}, "executor": {"$in": aliases}, "quarantine": None, "$expr": HAS_ROOM}
     if await at.link.find(at.jobs, pending, limit=1, projection={"_id": 1}):
         return 0
-    firsts = await at.link.aggregate(
-        at.jobs,
-        [{"$sort": {"executor": 1, "due": 1}}, {"$group": {"_id": "$executor", "due": {"$first": "$due"}}}],
-    )
-    moments = [first["due"] for first in firsts if first["_id"] not in busy and isinstance(first["due"], int)]
-    earliest = min(moments, default=NEVER)
-    return None if earliest == NEVER else int(earliest)
+    branches: list[list[Document]] = [
+        [
+            {"$match": {"executor": alias, "due": {"$lt": NEVER}}},
+            {"$sort": {"due": 1}},
+            {"$limit": 1},
+            {"$project": {"_id": 0, "due": 1}},
+        ]
+        for alias in aliases
+    ]
+    others = [{"$unionWith": {"coll": at.jobs.name, "pipeline": branch}} for branch in branches[1:]]
+    firsts = await at.link.aggregate(at.jobs, [*branches[0], *others])
+    return min((int(first["due"]) for first in firsts if isinstance(first["due"], int)), default=None)
 
 
 async def _look(at: Collections, owner: str, free: Mapping[str, int], moment: int, window: int) -> list[Document]:

@@ -113,13 +113,14 @@ class Claims:
             .with_for_update(read=True, key_share=True)
         )
         self._due = lru_cache(64)(self._make_due)
+        self._next = lru_cache(64)(self._make_next)
 
     def take_due(self, connection: Connection, look: Look) -> list[Plan]:
         """Claim; see `JobStore.take_due`."""
         node = connection.execute(self._ask_node, {"owner": look.owner}).first()
         if node is None or node[0]:
             raise LeaseLostError(look.owner)
-        free = {alias: count for alias, count in look.slots.items() if count > 0}
+        free = _free_of(look.slots)
         plans: list[Plan] = []
         if node[1]:
             for alias, count in free.items():
@@ -287,13 +288,23 @@ class Claims:
 
     # what is to come, and what was claimed
 
-    def next_due(self, connection: Connection, busy: Collection[str]) -> int | None:
+    def next_due(self, connection: Connection, slots: Mapping[str, int]) -> int | None:
         """Return the time of `JobStore.next_run_time`; 0 for a pending run."""
-        is_pending = exists(select(self._tables.jobs.c.id).where(*self._is_idle(busy), *self._has_claimable()))
-        row = connection.execute(select(self._earliest(busy, connection), is_pending)).one()
-        if row[1]:
+        values = {f"alias_{place}": alias for place, alias in enumerate(_free_of(slots))}
+        if not values:
+            return None
+        is_pending, *moments = connection.execute(self._next(len(values)), values).one()
+        if is_pending:
             return LONG_AGO
-        return row[0] if isinstance(row[0], int) else None
+        return min((moment for moment in moments if isinstance(moment, int)), default=None)
+
+    def _make_next(self, aliases: int) -> Any:
+        """Return the query of the earliest time of each of so many executors: one place in the index each."""
+        jobs = self._tables.jobs
+        names: list[Any] = [bindparam(f"alias_{place}") for place in range(aliases)]
+        is_pending = exists(select(jobs.c.id).where(jobs.c.executor.in_(names), *self._has_claimable()))
+        earliest = select(jobs.c.due_time).where(jobs.c.due_time.is_not(None)).order_by(jobs.c.due_time).limit(1)
+        return select(is_pending, *(earliest.where(jobs.c.executor == name).scalar_subquery() for name in names))
 
     def claimed(self, connection: Connection, owner: str) -> list[Plan]:
         """Return claims; see `JobStore.claimed`."""
@@ -309,34 +320,6 @@ class Claims:
             Plan(job=job_of(row[width:], self._codec, resolve=True), runs=(run_of(row[:width], self._codec),))
             for row in connection.execute(query)
         ]
-
-    def _is_idle(self, busy: Collection[str]) -> Iterator[ColumnElement[bool]]:
-        if busy:
-            yield self._tables.jobs.c.executor.not_in(sorted(busy))
-
-    def _earliest(self, busy: Collection[str], connection: Connection) -> ColumnElement[Any]:
-        """
-        Return the earliest time of the executors that are not *busy*.
-
-        The index begins with the executor. MySQL and MariaDB hop from one to the next by themselves; the others are
-        led, since they would walk over all jobs.
-        """
-        jobs = self._tables.jobs
-        is_due = jobs.c.due_time.is_not(None)
-        earliest = func.min(jobs.c.due_time)
-        if connection.dialect.name in ("mysql", "mariadb"):
-            each = select(earliest.label("moment")).where(*self._is_idle(busy)).group_by(jobs.c.executor).subquery()
-            return select(func.min(each.c.moment)).scalar_subquery()
-        aliases = select(func.min(jobs.c.executor).label("alias")).where(is_due).cte("aliases", recursive=True)
-        following = select(func.min(jobs.c.executor)).where(is_due, jobs.c.executor > aliases.c.alias)
-        aliases = aliases.union_all(
-            select(following.correlate(aliases).scalar_subquery()).where(aliases.c.alias.is_not(None))
-        )
-        of_one = select(earliest).where(is_due, jobs.c.executor == aliases.c.alias).correlate(aliases).scalar_subquery()
-        query = select(func.min(of_one)).select_from(aliases)
-        if busy:
-            query = query.where(aliases.c.alias.not_in(sorted(busy)))
-        return query.scalar_subquery()
 
 
 @attrs.frozen
@@ -358,6 +341,10 @@ def _advanced(plan: Plan) -> Values:
         return (job.id, None, None, None, State.RETIRED.value, None)
     due = micros_of(plan.next_run_time)
     return (job.id, due, micros_of(plan.next_nominal_time), due, None, None)
+
+
+def _free_of(slots: Mapping[str, int]) -> dict[str, int]:
+    return {alias: free for alias, free in slots.items() if free > 0}
 
 
 def _leaves_open(plan: Plan, open_runs: Mapping[str, list[Run]]) -> bool:

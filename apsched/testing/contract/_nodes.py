@@ -20,6 +20,7 @@ from apsched.testing.contract._values import (
     CANCELLED,
     FAILED,
     FAR,
+    FREE,
     LEASE,
     PENDING,
     RUNNING,
@@ -315,7 +316,7 @@ class NodeTests(StoreFixtures):
 
         assert values_of(await get_job(store, "job")) == before
         assert (await get_job(store, "paused")).quarantine is None
-        assert await store.next_run_time(busy=[]) == T0
+        assert await store.next_run_time(FREE) == T0
         assert [plan.job.id for plan in await take(store, owner="able")] == ["job"]
 
 

@@ -20,6 +20,7 @@ TICK = timedelta(microseconds=1)
 ALL = 1000  # more jobs and runs than a test makes
 OWNERS = ("a", "b", "c", "d", "node")
 LEASE = 15.0  # seconds
+FREE = {"default": 1}  # slots; the jobs are for that executor if nothing else is said
 
 RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
 FAILED, CANCELLED, MISSED = Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED

@@ -19,7 +19,6 @@ local QUARANTINE = TAG .. ':quarantine'    -- hash: job -> why it cannot run
 local ORDER = TAG .. ':order'              -- zset: the jobs by next run time
 local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and have open runs
 local REVISION = TAG .. ':revision'        -- number: the last one given
-local EXECUTORS = TAG .. ':executors'      -- set: all that jobs have named
 local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are neither paused nor quarantined
 local READY = TAG .. ':ready:'             -- zset of an executor: jobs of which a pending run may start
 local HELD = TAG .. ':held'                -- zset: jobs that a node is planning for, by when others need not heed that

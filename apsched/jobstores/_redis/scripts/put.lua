@@ -16,7 +16,7 @@ end
 if #refused > 0 then return refused end
 
 local revision = call('INCRBY', REVISION, #ids) - #ids
-local definitions, changed, order, due, executors = {}, {}, {}, {}, {}
+local definitions, changed, order, due = {}, {}, {}, {}
 for index, id in ipairs(ids) do
   local at = index * 7 - 6
   local rest, next_run, definition, quarantine, executor = unpack(ARGV, at + 2, at + 6)
@@ -43,10 +43,6 @@ for index, id in ipairs(ids) do
     due[executor] = list
     list[#list + 1] = next_run
     list[#list + 1] = id
-  end
-  if not executors[executor] then
-    executors[executor] = true
-    call('SADD', EXECUTORS, executor)
   end
   if text then line_up(id, read_state('0|' .. rest)) end
 end
