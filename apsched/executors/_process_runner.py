@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import signal
 import threading
@@ -16,6 +17,8 @@ from apsched.executors._worker_process import Answer, name_of
 from apsched.executors.base import Call
 from apsched.run import Run
 
+logger = logging.getLogger(__name__)
+
 
 class ProcessRunner(Runner):
     """
@@ -25,14 +28,23 @@ class ProcessRunner(Runner):
         context: Of multiprocessing, that starts the process.
         initialize: Called in it first; what it raises fails the call that the process was started for.
         max_runs: After how many calls it is replaced; None for never.
+        max_rss: It is replaced after a call which leaves it with more memory, in bytes; None for any.
     """
 
     can_end = True
 
-    def __init__(self, context: Context, initialize: Callable[[], object] | None, max_runs: int | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        initialize: Callable[[], object] | None,
+        max_runs: int | None,
+        max_rss: int | None,
+    ) -> None:
         self._context = context
         self._initialize = initialize
         self._max_runs = max_runs
+        self._max_rss = max_rss
+        self._rss = 0  # of the worker, after its last call
         self._worker: Worker | None = None
         self._current: Work | None = None
         self._lock = threading.Lock()  # so that `end` hits the worker of its call, and no later one
@@ -55,7 +67,16 @@ class ProcessRunner(Runner):
 
     def rest(self) -> None:
         worker = self._worker
-        if worker is not None and (worker.is_killed or worker.runs == self._max_runs):
+        if worker is None:
+            return
+        if is_large := self._max_rss is not None and self._rss > self._max_rss:
+            logger.info(
+                "worker process %d uses %d bytes, more than max_rss=%d, and is replaced",
+                worker.pid,
+                self._rss,
+                self._max_rss,
+            )
+        if is_large or worker.is_killed or worker.runs == self._max_runs:
             self._end_worker()
 
     def close(self) -> None:
@@ -70,15 +91,16 @@ class ProcessRunner(Runner):
             raise ExecutorRefusedError(LEFT)
         work.call.started()
         try:
-            answer = worker.ask(request)
+            answer = open_answer(worker.ask(request))
         except EndedError as exc:
             self._take_worker()
             raise _died(f"the worker process that ran {name_of(work.call.func)}", exc, work) from None
+        self._rss = answer.rss or 0
         return read_answer(answer, worker.pid)
 
     def _start_worker(self, work: Work) -> Worker:
         try:
-            worker = Worker(self._context, self._initialize)
+            worker = Worker(self._context, self._initialize, tells_rss=self._max_rss is not None)
         except OSError as exc:
             raise ExecutorRefusedError(f"the executor takes no calls: no process can be started ({exc})") from None
         with self._lock:
@@ -86,7 +108,7 @@ class ProcessRunner(Runner):
             if work.is_ending:
                 worker.kill()
         try:
-            read_answer(worker.receive(), worker.pid)
+            read_answer(open_answer(worker.receive()), worker.pid)
         except EndedError as exc:
             self._take_worker()
             error = _died(f"the worker process started for {name_of(work.call.func)}", exc, work)
@@ -147,7 +169,12 @@ def details_of(run: Run | None) -> dict[str, Any] | None:
     }
 
 
-def read_answer(answer: bytes, pid: int) -> Any:
+def open_answer(data: bytes) -> Answer:
+    """Return the answer that a worker process has sent."""
+    return Answer(*pickle.loads(data))  # noqa: S301  # from our own child
+
+
+def read_answer(answer: Answer, pid: int) -> Any:
     """
     Return what the call in the worker process *pid* returned.
 
@@ -155,9 +182,9 @@ def read_answer(answer: bytes, pid: int) -> Any:
         BaseException: What it raised, with the traceback in the worker process as a note. An exception that cannot be
             unpickled is stood for by a RuntimeError with its type and message.
     """
-    payload, summary, details = Answer(*pickle.loads(answer))  # noqa: S301  # from our own child
+    payload, summary, details, _ = answer
     try:
-        result = None if payload is None else pickle.loads(payload)  # noqa: S301  # (the same)
+        result = None if payload is None else pickle.loads(payload)  # noqa: S301  # from our own child
     except Exception as exc:
         if summary is None:
             raise pickle.PicklingError(f"what a call returned in worker process {pid} cannot be read ({exc})") from None

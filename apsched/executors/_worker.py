@@ -37,6 +37,7 @@ class Worker:
     Args:
         context: Of multiprocessing.
         initialize: What it calls first, if anything; the answer is the first to `receive`.
+        tells_rss: Whether its answers say how much memory it uses.
 
     Attributes:
         pid: The number of the process.
@@ -47,10 +48,10 @@ class Worker:
         OSError: The system cannot start a process.
     """
 
-    def __init__(self, context: Context, initialize: Callable[[], object] | None) -> None:
+    def __init__(self, context: Context, initialize: Callable[[], object] | None, *, tells_rss: bool) -> None:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=main, args=(theirs, initialize), name=threading.current_thread().name, daemon=True
+            target=main, args=(theirs, initialize, tells_rss), name=threading.current_thread().name, daemon=True
         )
         try:
             with theirs:

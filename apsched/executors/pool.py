@@ -76,6 +76,9 @@ class ProcessPoolExecutor(ThreadedExecutor):
             a fork server), `initializer` and `initargs` (called in each worker when it has started; what it raises
             fails the run that the worker was started for), `max_tasks_per_child`, `thread_name_prefix`.
         max_runs_per_worker: Replace each worker after that many calls, from 1 on; None for never.
+        max_rss: Replace a worker after a call which leaves it with more resident memory than so many bytes, from 1 on;
+            None for any. On Linux it is what the process uses then, on other systems what it used at most; on Windows
+            it is not known and nothing is replaced.
 
     Raises:
         TypeError: An argument is of a wrong kind, or *pool_kwargs* has an unknown key.
@@ -88,12 +91,14 @@ class ProcessPoolExecutor(ThreadedExecutor):
         pool_kwargs: Mapping[str, Any] | None = None,
         *,
         max_runs_per_worker: int | None = None,
+        max_rss: int | None = None,
     ) -> None:
         known = ("mp_context", "initializer", "initargs", "max_tasks_per_child", "thread_name_prefix")
         options = pool_options(pool_kwargs, known)
         self.capacity: int = whole_number("max_workers", (os.cpu_count() or 1) if max_workers is None else max_workers)
         max_runs = options.get("max_tasks_per_child") if max_runs_per_worker is None else max_runs_per_worker
         self._max_runs = None if max_runs is None else whole_number("max_runs_per_worker", max_runs)
+        self._max_rss = None if max_rss is None else whole_number("max_rss", max_rss)
         self._name = options.get("thread_name_prefix") or "apsched"
         self._initialize = initializer_of(options)
         self._context = start_context_of(options)
@@ -118,5 +123,5 @@ class ProcessPoolExecutor(ThreadedExecutor):
             limit=self.capacity,
             spare=0,  # a call that is given up ends
             name=self._name,
-            make_runner=partial(ProcessRunner, self._context, self._initialize, self._max_runs),
+            make_runner=partial(ProcessRunner, self._context, self._initialize, self._max_runs, self._max_rss),
         )

@@ -46,6 +46,8 @@ def test_a_size_that_is_no_whole_number_from_one_on_is_refused(
 def test_a_worker_that_runs_nothing_before_it_is_replaced_is_refused() -> None:
     with pytest.raises(ValueError, match="max_runs_per_worker must be a whole number from 1 on, got 0"):
         ProcessPoolExecutor(max_runs_per_worker=0)
+    with pytest.raises(ValueError, match="max_rss must be a whole number from 1 on, got 0"):
+        ProcessPoolExecutor(max_rss=0)
 
 
 @pytest.mark.parametrize(

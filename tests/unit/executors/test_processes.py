@@ -319,6 +319,21 @@ async def test_a_worker_is_replaced_after_its_number_of_runs() -> None:
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
+hoard: list[bytes] = []
+
+
+def take_memory(size: int) -> int:
+    hoard.append(b"x" * size)
+    return os.getpid()
+
+
+async def test_a_worker_that_uses_too_much_memory_after_a_run_is_replaced() -> None:
+    async with ProcessPoolExecutor(1, max_rss=200_000_000) as executor:
+        pids = [await executor.execute(make_call(take_memory, size)) for size in (1, 1, 250_000_000, 1, 1)]
+
+    assert pids[0] == pids[1] == pids[2] != pids[3] == pids[4]
+
+
 async def test_the_initializer_is_called_in_each_worker() -> None:
     options = {"initializer": initialize, "initargs": (5,), "max_tasks_per_child": 1}
     async with ProcessPoolExecutor(1, options) as executor:
