@@ -41,6 +41,7 @@ EXECUTORS: Mapping[str, str] = {
     "processpool": "apsched.executors.pool:ProcessPoolExecutor",
     "asyncio": "apsched.executors.asyncio:AsyncIOExecutor",
     "debug": "apsched.executors.debug:DebugExecutor",
+    "celery": "apsched.executors.celery:CeleryExecutor",
     "dask": "apsched.executors.dask:DaskExecutor",
     "gevent": "apsched.executors.gevent:GeventExecutor",
     "tornado": "apsched.executors.tornado:TornadoExecutor",
@@ -55,6 +56,7 @@ SERIALIZERS: Mapping[str, str] = {
 }
 EXTRAS: Mapping[str, str] = {  # alias -> extra that it needs
     "cbor": "cbor",
+    "celery": "celery",
     "dask": "dask",
     "mongodb": "mongodb",
     "postgresql": "postgresql",

@@ -44,3 +44,18 @@ async def until(is_so: Callable[[], object]) -> None:
     with anyio.fail_after(PATIENCE):
         while not is_so():  # noqa: ASYNC110  # files do not wake anybody
             await anyio.sleep(0.01)
+
+
+def give_back(value: object) -> object:
+    """Return what was given."""
+    return value
+
+
+def give_object() -> object:
+    """Return what cannot be written."""
+    return object()
+
+
+def process_id() -> int:
+    """Return the number of this process."""
+    return os.getpid()

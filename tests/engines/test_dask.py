@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -20,6 +19,7 @@ from apsched.testing.contract import ExecutorContract
 from apsched.testing.contract.executor import make_call
 from tests.engines import calls
 from tests.engines.dask_cluster import THREADS, DaskCluster, start_dask
+from tests.engines.outcomes import Outcomes, until_taken
 
 BUSY = 2 * THREADS  # calls that fill the cluster
 
@@ -51,20 +51,6 @@ class TestDaskExecutor(ExecutorContract):
 
     def make_executor(self) -> Executor:
         return DaskExecutor(self.address)
-
-
-class Outcomes:
-    """Calls under way in tasks of their own, and what becomes of them."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self.errors: list[Exception] = []
-
-    async def execute(self, func: Callable[..., Any], path: Path) -> None:
-        try:
-            await self._executor.execute(make_call(func, str(path)))
-        except Exception as exc:
-            self.errors.append(exc)
 
 
 async def test_an_error_has_the_traceback_on_the_worker(executor: DaskExecutor) -> None:
@@ -166,18 +152,6 @@ async def test_an_executor_whose_cluster_is_away_refuses_calls(own_cluster: Dask
 
         own_cluster.start()
         await until_taken(executor)
-
-
-async def until_taken(executor: Executor) -> None:
-    """Return when a call is taken again."""
-    with anyio.fail_after(calls.PATIENCE):
-        while True:
-            try:
-                assert await executor.execute(make_call(these.add_one, 1)) == 2
-            except ExecutorRefusedError:
-                await anyio.sleep(0.1)
-            else:
-                return
 
 
 async def test_a_job_runs_on_the_cluster(shared_cluster: DaskCluster) -> None:
