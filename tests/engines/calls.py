@@ -59,3 +59,11 @@ def give_object() -> object:
 def process_id() -> int:
     """Return the number of this process."""
     return os.getpid()
+
+
+def nothing() -> None:
+    """Be a job that costs nothing."""
+
+
+async def nothing_async() -> None:
+    """Be a coroutine function that costs nothing."""
