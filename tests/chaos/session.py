@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import anyio
 import attrs
 
 from apsched.clock import SystemClock
+from apsched.doctor import examine
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.run import Outcome, Run
@@ -65,10 +67,10 @@ def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
                 editor.finish()
             left = _wait_until_settled(arena, driver, 60 + 12 * settings.lease)
             driver.stop()
-        runs = _history(arena)
+        runs, findings = _last_look(arena, clock.now())
     attempts = read_attempts(folder / "ledger")
     report = Checker(editor.courses, runs, attempts, driver.faults, settings.lease, offset).check()
-    report.failures += driver.failures + left
+    report.failures += driver.failures + left + findings
     return report, dict(driver.faults.counts()) | {"changes of jobs": editor.changes}
 
 
@@ -94,14 +96,17 @@ def _left(arena: Arena) -> tuple[list[Run], list[Job]]:
     return anyio.run(read)
 
 
-def _history(arena: Arena) -> list[Run]:
-    async def read() -> list[Run]:
+def _last_look(arena: Arena, now: datetime) -> tuple[list[Run], list[str]]:
+    """Return the history, and what the doctor finds; nodes that were killed at the very end may not be settled."""
+
+    async def read() -> tuple[list[Run], list[str]]:
         async with make_store(arena.url) as store:
             page = await store.runs(RunFilter(), PAGE)
             runs = page
             while len(page) == PAGE:
                 page = await store.runs(RunFilter(), PAGE, runs[-1])
                 runs = runs + page
-            return runs
+            findings = await examine(store, now, grace=timedelta())
+            return runs, [f"{f.what}: {f.id}: {f.detail}" for f in findings if f.what != "silent"]
 
     return anyio.run(read)
