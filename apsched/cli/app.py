@@ -11,6 +11,11 @@ import click
 from apsched.exceptions import ApschedError
 
 COMMANDS = {  # name -> module here, which holds it as `command`; imported only when it is asked for
+    "list": "list_jobs",
+    "show": "show_job",
+    "runs": "list_runs",
+    "next": "next_times",
+    "nodes": "list_nodes",
     "import": "import_jobs",
 }
 FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about

@@ -8,7 +8,9 @@ from apsched import _plugins
 from apsched.jobstores.base import JobStore
 
 
-def make_store(url: str, table: str | None = None, schema: str | None = None) -> JobStore:
+def make_store(
+    url: str, table: str | None = None, schema: str | None = None, serializer: str | None = None
+) -> JobStore:
     """
     Return the job store at *url*, not open.
 
@@ -17,6 +19,7 @@ def make_store(url: str, table: str | None = None, schema: str | None = None) ->
         table: The name of the table or the collection of jobs, or what keys in Redis begin with; None: that which
             stores have by default.
         schema: The schema of the tables.
+        serializer: The alias of what writes the jobs; None: what stores have by default.
 
     Raises:
         MissingExtraError: The client of that server is not installed.
@@ -31,6 +34,7 @@ def make_store(url: str, table: str | None = None, schema: str | None = None) ->
         alias, options = "mongodb", {"collection": table}
     else:
         alias, options = "sqlalchemy", {"tablename": table, "tableschema": schema}
+    options["serializer"] = serializer
     make: Any = _plugins.find("jobstore", alias)
     store: JobStore = make(url=url, **{name: value for name, value in options.items() if value is not None})
     return store

@@ -1,0 +1,76 @@
+"""List the history: `apsched runs` (layer 10)."""
+
+from __future__ import annotations
+
+import click
+
+from apsched.cli.desk import Desk, at_desk
+from apsched.cli.documents import run_document
+from apsched.cli.options import JSON, examples, with_settings
+from apsched.cli.output import print_json, printable_lines, zone_text
+from apsched.cli.settings import Settings
+from apsched.cli.show_job import show_runs
+from apsched.cli.texts import read_time
+from apsched.jobstores.base import RunFilter
+from apsched.run import Outcome
+
+
+@click.command(
+    "runs",
+    epilog=examples(
+        "apsched runs --since -12h --outcome failed --outcome missed", "apsched runs nightly-report --limit 3 --errors"
+    ),
+)
+@click.argument("job_id", metavar="[JOB]", required=False)
+@click.option(
+    "--outcome",
+    "outcomes",
+    multiple=True,
+    type=click.Choice([each.value for each in Outcome]),
+    help="Only these; may be repeated.",
+)
+@click.option("--since", metavar="TIME", help="Only nominal times from this on: '2026-11-20 18:00', or -12h.")
+@click.option("--until", metavar="TIME", help="Only nominal times up to this.")
+@click.option("--node", metavar="ID", help="Only runs that this node claimed.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, metavar="N", help="At most so many."
+)
+@click.option("--errors", is_flag=True, help="Print the tracebacks too.")
+@JSON
+@with_settings
+def command(
+    settings: Settings,
+    job_id: str | None,
+    outcomes: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    node: str | None,
+    limit: int,
+    errors: bool,
+    as_json: bool,
+) -> int:
+    """List runs, the latest first, of one job or of all."""
+
+    async def work(desk: Desk) -> int:
+        where = RunFilter(
+            job_id=job_id,
+            outcomes=frozenset(map(Outcome, outcomes)) if outcomes else None,
+            since=read_time(since, desk.zone, desk.now, "--since"),
+            until=read_time(until, desk.zone, desk.now, "--until"),
+            node=node,
+        )
+        runs = await desk.store.runs(where, limit)
+        if as_json:
+            print_json({"runs": [run_document(run) for run in runs]})
+        elif not runs:
+            click.echo("There are no such runs.")
+        else:
+            show_runs(runs, desk)
+            more = f" There may be more: --limit is {limit}." if len(runs) == limit else ""
+            click.echo(f"\nTimes are of {zone_text(desk.now, desk.zone)}.{more}")
+            for run in runs if errors else ():
+                if run.error:
+                    click.echo(f"\n{printable_lines(run.id)}:\n{printable_lines(run.error)}")
+        return 0
+
+    return at_desk(settings, work)
