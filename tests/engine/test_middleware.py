@@ -237,7 +237,7 @@ def test_a_blocking_scheduler_takes_it_from_its_configuration() -> None:
         scheduler.shutdown()
 
 
-@pytest.mark.parametrize("value", [5, [three], ["os:getpid"], [None]], ids=repr)
+@pytest.mark.parametrize("value", [5, [three], ["os:getpid"], [None]], ids=["number", "plain", "reference", "none"])
 def test_what_is_no_middleware_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"middleware must be .*coroutine functions of \(run, call_next\), got"):
         AsyncScheduler(middleware=value)
