@@ -16,6 +16,11 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "runs": "list_runs",
     "next": "next_times",
     "nodes": "list_nodes",
+    "pause": "pause_job",
+    "resume": "resume_job",
+    "remove": "remove_job",
+    "trigger": "trigger_job",
+    "cancel": "cancel_run",
     "import": "import_jobs",
 }
 FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about

@@ -7,7 +7,7 @@ import click
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
-from apsched.cli.output import print_json, printable_lines, zone_text
+from apsched.cli.output import print_json, printable, printable_lines, zone_text
 from apsched.cli.settings import Settings
 from apsched.cli.show_job import show_runs
 from apsched.cli.texts import read_time
@@ -36,6 +36,7 @@ from apsched.run import Outcome
     "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, metavar="N", help="At most so many."
 )
 @click.option("--errors", is_flag=True, help="Print the tracebacks too.")
+@click.option("--ids", is_flag=True, help="Print the ids of the runs only, one a line.")
 @JSON
 @with_settings
 def command(
@@ -47,6 +48,7 @@ def command(
     node: str | None,
     limit: int,
     errors: bool,
+    ids: bool,
     as_json: bool,
 ) -> int:
     """List runs, the latest first, of one job or of all."""
@@ -62,6 +64,8 @@ def command(
         runs = await desk.store.runs(where, limit)
         if as_json:
             print_json({"runs": [run_document(run) for run in runs]})
+        elif ids:
+            click.echo("".join(f"{printable(run.id)}\n" for run in runs), nl=False)
         elif not runs:
             click.echo("There are no such runs.")
         else:
@@ -70,7 +74,7 @@ def command(
             click.echo(f"\nTimes are of {zone_text(desk.now, desk.zone)}.{more}")
             for run in runs if errors else ():
                 if run.error:
-                    click.echo(f"\n{printable_lines(run.id)}:\n{printable_lines(run.error)}")
+                    click.echo(f"\n{printable(run.id)}:\n{printable_lines(run.error)}")
         return 0
 
     return at_desk(settings, work)

@@ -1,0 +1,29 @@
+"""Pause jobs: `apsched pause` (layer 10)."""
+
+from __future__ import annotations
+
+import click
+
+from apsched.cli.change import Done, chosen, each
+from apsched.cli.desk import Desk, at_desk
+from apsched.cli.documents import job_document
+from apsched.cli.options import JSON, examples, with_settings
+from apsched.cli.settings import Settings
+
+
+@click.command("pause", epilog=examples("apsched pause nightly-report", "apsched pause --all"))
+@click.argument("ids", metavar="[JOB]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All jobs.")
+@JSON
+@with_settings
+def command(settings: Settings, ids: tuple[str, ...], every: bool, as_json: bool) -> int:
+    """Pause jobs: they do not run until they are resumed. Runs under way go on."""
+
+    async def work(desk: Desk) -> int:
+        async def pause(job_id: str) -> Done:
+            job = await desk.store.update(job_id, lambda job: desk.maker.change(job, {"next_run_time": None}))
+            return f"{job.id} is paused.", job_document(job)
+
+        return await each(desk, await chosen(desk, ids, every=every), pause, as_json=as_json)
+
+    return at_desk(settings, work)

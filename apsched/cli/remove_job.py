@@ -1,0 +1,31 @@
+"""Remove jobs: `apsched remove` (layer 10)."""
+
+from __future__ import annotations
+
+import click
+
+from apsched.cli.change import Done, each
+from apsched.cli.desk import Desk, at_desk
+from apsched.cli.options import JSON, examples, with_settings
+from apsched.cli.settings import Settings
+
+
+@click.command("remove", epilog=examples("apsched remove nightly-report", "apsched export nightly-report > kept.json"))
+@click.argument("ids", metavar="JOB...", nargs=-1, required=True)
+@JSON
+@with_settings
+def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:
+    """
+    Remove jobs. Runs under way go on, pending ones are cancelled, the history stays.
+
+    A job that a program declares at its start is there again after that start.
+    """
+
+    async def work(desk: Desk) -> int:
+        async def remove(job_id: str) -> Done:
+            await desk.store.remove(job_id)
+            return f"{job_id} is removed.", {"id": job_id}
+
+        return await each(desk, ids, remove, as_json=as_json)
+
+    return at_desk(settings, work)
