@@ -45,6 +45,7 @@ from apsched.events import (
 from apsched.exceptions import LeaseLostError
 from apsched.jobstores.base import JobStore
 from apsched.run import Outcome, Plan, Planner, Run
+from apsched.serializers.base import unreadable_arguments
 
 logger: logging.Logger = logging.getLogger("apsched.loop")
 
@@ -190,9 +191,13 @@ class StoreLoop:
         lease = self.membership.lease
         known = self._runner.ids() | self.recorder.ids()
         for plan in await self._store.claimed(lease.node):
-            unknown = tuple(run for run in plan.runs if run.id not in known)
-            if unknown:
-                self._start(plan, unknown, lease)
+            unknown = [run for run in plan.runs if run.id not in known]
+            sound = tuple(run for run in unknown if unreadable_arguments(run) is None)
+            for run in unknown:
+                if (reason := unreadable_arguments(run)) is not None:
+                    self.recorder.fail(run, reason)
+            if sound:
+                self._start(plan, sound, lease)
         self.is_unsure = False
 
     async def _look_and_sleep(self) -> None:

@@ -17,6 +17,7 @@ import attrs
 
 from apsched.job import Job
 from apsched.run import DEATH, Outcome, Plan, Planner, Run
+from apsched.serializers.base import unreadable_arguments
 from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 
 CRASH_LIMIT = 5  # nodes that may die under one run before it is given up: it may be what kills them
@@ -113,10 +114,14 @@ def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
         now: Aware UTC.
 
     Returns:
-        A pending run of a higher epoch, so that what the dead node may still write is refused; or an abandoned one.
+        A pending run of a higher epoch, so that what the dead node may still write is refused; or an abandoned one; or
+        one that has failed since its arguments cannot be read.
     """
     died = f"node {run.node} died while it was under way"
     epoch = run.epoch + DEATH
+    if (unreadable := unreadable_arguments(run)) is not None:
+        bare = attrs.evolve(run, args=None, kwargs=None)
+        return attrs.evolve(bare, outcome=Outcome.FAILED, epoch=epoch, finished_at=now, reason=unreadable)
     if job is None:
         reason = f"{died}, and its job is gone"
     elif job.on_crash == "abandon":

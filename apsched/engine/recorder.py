@@ -15,6 +15,7 @@ from anyio.abc import TaskStatus
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus
+from apsched.engine.ended import closed
 from apsched.engine.outage import Outage
 from apsched.engine.results import Finished, Results
 from apsched.events import (
@@ -109,6 +110,13 @@ class Recorder:
             self.expected += 1
             self._clock.work_began()
             self.put(Finished(attrs.evolve(run, outcome=Outcome.PENDING, reason=reason)))
+
+    def fail(self, run: Run, reason: str) -> None:
+        """Let a run that was claimed and cannot be started have failed."""
+        self.expected += 1
+        self._clock.work_began()
+        ended = closed(attrs.evolve(run, args=None, kwargs=None), Outcome.FAILED, self._clock, None, reason=reason)
+        self.put(Finished(ended))
 
     def retry(self) -> None:
         """Try again what has failed: the store seems to answer."""

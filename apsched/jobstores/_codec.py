@@ -39,6 +39,8 @@ SAFE = ("json", "cbor")  # serializers that every store may read
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+EARLIEST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 
 NOT_OPTIONS = {"id", "func", "trigger", "args", "kwargs"}
 NOT_STORED = {"next_run_time", "next_nominal_time", "quarantine", "is_pending", "jobstore"}

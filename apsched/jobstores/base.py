@@ -269,7 +269,8 @@ class JobStore(ABC):
         """
         Return the runs that *owner* has claimed and not finished, each as a plan of that run alone.
 
-        For a node whose `take_due` has failed: its last claims may be stored although no answer came.
+        For a node whose `take_due` has failed: its last claims may be stored although no answer came. A run whose
+        arguments cannot be read has an `Unstorable` in their place, which tells why.
         """
 
     @abstractmethod

@@ -42,7 +42,6 @@ from apsched.jobstores._redis._rows import (
     ORPHANED_REASON,
     StoredJob,
     id_of,
-    is_damaged,
     is_retired,
     key_of,
     micros,
@@ -57,7 +56,7 @@ from apsched.jobstores._redis._rows import (
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Outcome, Plan, Planner, Run
-from apsched.serializers.base import Serializer
+from apsched.serializers.base import Serializer, unreadable_arguments
 from apsched.serializers.pickle import PickleSerializer
 
 logger: logging.Logger = logging.getLogger("apsched.jobstores")
@@ -413,8 +412,8 @@ class RedisJobStore(BlockingMethods):
             if stored.job.quarantine is not None:
                 unfit[stored.key] = Plan(job=stored.job, quarantine=stored.job.quarantine)
                 back.append(attrs.evolve(run, outcome=PENDING))
-            elif is_damaged(run):
-                back.append(attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=run.claimed_at))
+            elif unreadable_arguments(run) is not None:
+                back.append(attrs.evolve(run, outcome=Outcome.FAILED, finished_at=run.claimed_at, args=None))
             else:
                 plans.append(Plan(job=stored.job, runs=(run,)))
         if unfit:

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from apsched.run import Run
+
 
 class Serializer(ABC):
     """
@@ -43,10 +45,17 @@ class Serializer(ABC):
 @attrs.frozen
 class Unstorable:
     """
-    Stands in the history for a return value that could not be kept.
+    Stands for a return value that could not be kept, or for arguments of a run that cannot be read.
 
     Attributes:
         text: What it was, and why it is not here; one sentence.
     """
 
     text: str
+
+
+def unreadable_arguments(run: Run) -> str | None:
+    """Return why the arguments of *run*, which a store has kept, cannot be read; None if they can, or it has none."""
+    if run.args is not None and len(run.args) == 1 and isinstance(run.args[0], Unstorable):
+        return run.args[0].text
+    return None

@@ -21,6 +21,7 @@ from apsched.events import (
 from apsched.exceptions import RunFailedError
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.run import DEATH, Outcome
+from apsched.serializers.base import Unstorable
 from apsched.testing.clock import VirtualClock
 from tests.engine.cluster import Line
 from tests.engine.test_hints import Wire, WireNotifier
@@ -337,6 +338,22 @@ async def test_what_is_under_way_is_not_started_again_after_a_claim_without_answ
     await clock.advance(60)
 
     assert sorted(began) == ["a", "b"]
+
+
+async def test_a_claim_without_answer_whose_arguments_cannot_be_read_has_failed(
+    one: Member, clock: VirtualClock
+) -> None:
+    entered: list[object] = []
+    await one.scheduler.add_job(entered.append, "interval", id="job", args=["its own"], hours=1)
+    one.line.mute = {"take_due"}
+    await one.scheduler.run_job("job", args=(Unstorable("its arguments cannot be read: they are damaged"),))
+    await clock.advance(1)
+    one.line.mute = set()
+    await clock.advance(60)
+
+    (run,) = await one.scheduler.get_runs("job")
+    assert (run.outcome, run.reason) == (Outcome.FAILED, "its arguments cannot be read: they are damaged")
+    assert entered == []
 
 
 async def test_a_claim_without_answer_is_handed_back_at_the_end(core: MemoryJobStore, clock: VirtualClock) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
@@ -25,6 +26,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from apsched._bridge import Bridge
 from apsched.engine.make_job import refuse, replace
+from apsched.engine.plan import after_crash
 from apsched.exceptions import (
     ConflictingIdError,
     JobLookupError,
@@ -38,6 +40,7 @@ from apsched.jobstores._mongodb import deciding, documents, nodes
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.mongodb import MongoDBJobStore
 from apsched.run import Outcome, Plan, Run
+from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (
     ALL,
     FAR,
@@ -725,6 +728,19 @@ async def test_a_run_whose_arguments_cannot_be_read_does_not_run_with_others(sto
     (known,) = await history(store)
     assert known.outcome is PENDING
     assert "arguments cannot be read" in str(known.reason)
+
+
+async def test_a_run_under_way_whose_arguments_cannot_be_read_says_so(store: MongoDBJobStore, raw: Any) -> None:
+    await store.add([make_job(due=FAR)])
+    await store.add_run(make_run(args=(1,)))
+    await take(store)
+    raw.jobs.update_one({}, {"$set": {"active.0.arguments": b"1:json:{"}})
+
+    ((run,),) = [plan.runs for plan in await store.claimed("a")]
+    assert "its arguments cannot be read" in str(unreadable_arguments(run))
+    await store.leave("a")
+    await store.reap({}, partial(after_crash, now=T0))
+    assert [run.outcome for run in await history(store)] == [Outcome.FAILED]
 
 
 @pytest.mark.parametrize("damage", [{"beat": "x"}, {"lease": "long"}, {"seen_at": None}, {"started_at": 2**62}])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from anyio.from_thread import start_blocking_portal
 from redis.asyncio import Redis, RedisCluster
 
 from apsched.engine.make_job import refuse, replace
+from apsched.engine.plan import after_crash
 from apsched.exceptions import (
     ConflictingIdError,
     JobLookupError,
@@ -29,6 +31,7 @@ from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.redis import HOLD, RedisJobStore
 from apsched.run import Outcome, Plan
+from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (
     FAR,
     LEASE,
@@ -603,8 +606,22 @@ async def test_a_pending_run_whose_arguments_were_damaged_is_not_started(
     assert await take(store) == []
 
     (kept,) = await history(store)
-    assert kept.outcome is Outcome.CANCELLED
+    assert kept.outcome is Outcome.FAILED
     assert (kept.reason or "").startswith("its record in the store is damaged")
+
+
+async def test_a_run_under_way_whose_arguments_were_damaged_says_so(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job(due=FAR)])
+    await store.add_run(make_run(args=(1,)))
+    run = await take_one(store)
+    name = f"{round(run.nominal_time.timestamp() * 1_000_000)}:job"
+    raw.hset(f"{TAG}:runs", name, row_of(raw, name)[:-1])
+
+    ((run,),) = [plan.runs for plan in await store.claimed("a")]
+    assert "its record in the store is damaged" in str(unreadable_arguments(run))
+    await store.leave("a")
+    await store.reap({}, partial(after_crash, now=T0))
+    assert outcomes_of(await history(store)) == [Outcome.FAILED]
 
 
 # many

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from apsched._bridge import Bridge
 from apsched.async_scheduler import AsyncScheduler
 from apsched.engine.make_job import refuse, replace
+from apsched.engine.plan import after_crash
 from apsched.events import EVENT_JOB_EXECUTED, EVENT_JOBSTORE_FAILED, EVENT_JOBSTORE_RECOVERED, SchedulerEvent
 from apsched.exceptions import (
     ConflictingIdError,
@@ -44,6 +46,7 @@ from apsched.job import Job
 from apsched.jobstores.base import JobFilter, JobStore
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.run import Outcome, Run
+from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (
     ALL,
     FAR,
@@ -764,6 +767,56 @@ async def test_a_run_whose_arguments_cannot_be_read_does_not_run_with_others(
     (known,) = await history(store)
     assert known.outcome is FAILED
     assert "its arguments cannot be read" in str(known.reason)
+
+
+UNTIMED = {"text": "'now'", "bytes": "x'00'", "a fraction": "1.5", "the year 300000": "9223372036854775807"}
+
+
+@pytest.mark.parametrize("damage", UNTIMED.values(), ids=UNTIMED)
+async def test_a_pending_run_without_a_nominal_time_has_failed_and_keeps_no_loop_busy(
+    store: SQLAlchemyJobStore, raw: sqlite3.Connection, damage: str
+) -> None:
+    await store.add([make_job(due=FAR), make_job("other", due=FAR)])
+    await store.add_run(make_run())
+    await store.add_run(make_run("other"))
+    raw.execute(f"UPDATE apsched_runs SET nominal_time = {damage} WHERE job_id = 'job'")
+
+    assert [plan.job.id for plan in await take(store)] == ["other"]
+
+    assert await store.next_run_time({"default": 1}) == FAR
+    (known,) = await history(store, "job")
+    assert known.outcome is FAILED
+    assert "its record in the store is damaged" in str(known.reason)
+
+
+@pytest.mark.parametrize("damage", UNTIMED.values(), ids=UNTIMED)
+async def test_a_run_under_way_without_a_nominal_time_has_failed_when_its_node_is_gone(
+    store: SQLAlchemyJobStore, raw: sqlite3.Connection, damage: str
+) -> None:
+    await store.add([make_job(), make_job("other")])
+    await take(store)
+    raw.execute(f"UPDATE apsched_runs SET nominal_time = {damage} WHERE job_id = 'job'")
+    await store.leave("a")
+
+    assert len(await store.reap({}, partial(after_crash, now=T0))) == 2
+
+    assert await store.reap({}, partial(after_crash, now=T0)) == []
+    assert {run.job_id: run.outcome for run in await history(store)} == {"job": FAILED, "other": PENDING}
+
+
+async def test_a_run_under_way_whose_arguments_cannot_be_read_says_so(
+    store: SQLAlchemyJobStore, raw: sqlite3.Connection
+) -> None:
+    await store.add([make_job(due=FAR)])
+    await store.add_run(make_run(args=(1,)))
+    await take(store)
+    raw.execute("UPDATE apsched_runs SET arguments = '1:json:{'")
+
+    ((run,),) = [plan.runs for plan in await store.claimed("a")]
+    assert "its arguments cannot be read" in str(unreadable_arguments(run))
+    await store.leave("a")
+    await store.reap({}, partial(after_crash, now=T0))
+    assert outcomes_of(await history(store)) == [FAILED]
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ async def claimed(at: Collections, owner: str) -> list[Plan]:
     for document in await at.link.find(at.jobs, {"active.by": owner, "state": {"$ne": REMOVED}}):
         job = at.documents.job(document, resolve=True)
         at.see(job.id, job.keep_runs)
-        runs = [at.documents.sound(job.id, entry) for entry in running(document) if entry.get("node") == owner]
+        runs = [at.documents.held(job.id, entry) for entry in running(document) if entry.get("node") == owner]
         plans += [Plan(job=job, runs=(run,)) for run in runs if run is not None]
     return plans
 

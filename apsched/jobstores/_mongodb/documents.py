@@ -31,6 +31,7 @@ from apsched.exceptions import TransientJobError
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.run import Outcome, Run
+from apsched.serializers.base import Unstorable
 
 logger = logging.getLogger("apsched.jobstores")
 
@@ -190,10 +191,18 @@ class Documents:
             kwargs=kwargs,
         )
 
-    def sound(self, job_id: str, entry: Document) -> Run | None:
-        """Return the run of an entry; None, and a warning, if somebody has damaged it."""
+    def held(self, job_id: str, entry: Document) -> Run | None:
+        """
+        Return the run of an entry that is under way; None, and a warning, if somebody has damaged it.
+
+        If only its arguments cannot be read, `unreadable_arguments` says so of the run.
+        """
         try:
-            return self.run(job_id, entry)
+            try:
+                return self.run(job_id, entry)
+            except ValueError as exc:  # its arguments, most likely
+                run = self.run(job_id, {**entry, "arguments": None})
+                return attrs.evolve(run, args=(Unstorable(str(exc)),))
         except (KeyError, TypeError, ValueError) as exc:
             logger.warning("a run of job %r cannot be read and is left alone: %r", job_id, exc)
             return None

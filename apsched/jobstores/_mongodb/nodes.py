@@ -102,7 +102,7 @@ async def _settle(at: Collections, job_id: str, lost: list[str], after_crash: Af
     """Settle what lost nodes have of one job, and return it."""
     while (document := await read(at, job_id)) is not None and isinstance(document.get("active"), list):
         job = None if document["state"] == REMOVED else at.documents.job(document, resolve=False)
-        under_way = [(entry, at.documents.sound(job_id, entry)) for entry in running(document)]
+        under_way = [(entry, at.documents.held(job_id, entry)) for entry in running(document)]
         taken = [(entry, run) for entry, run in under_way if run is not None and run.node in lost]
         kept = [entry for entry in document["active"] if all(entry is not other for other, _ in taken)]
         successors = [after_crash(job, run) for _, run in taken]

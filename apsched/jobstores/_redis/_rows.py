@@ -18,6 +18,7 @@ from apsched.exceptions import TransientJobError
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.run import Outcome, Plan, Run
+from apsched.serializers.base import Unstorable
 
 CODES: dict[Outcome, str] = {
     Outcome.PENDING: "P",
@@ -189,6 +190,7 @@ def read_run(codec: JobCodec, job_id: str, nominal: bytes, row: bytes) -> Run | 
             run.retval = codec.decode_result(values[size:])
     except (ValueError, TypeError, OverflowError) as exc:
         run.reason = f"{DAMAGED}: {exc}"
+        run.args, run.kwargs = (Unstorable(run.reason),), None
     return run
 
 
@@ -213,11 +215,6 @@ def _read_body(body: bytes) -> tuple[datetime, datetime | None, int | None, bool
     due, first, count, is_manual, reason, error, size = json.loads(body)
     first = None if first is None else from_micros(first)
     return from_micros(due), first, count, bool(is_manual), reason, error, size
-
-
-def is_damaged(run: Run) -> bool:
-    """Whether *run* is what could be read of a damaged row."""
-    return run.reason is not None and run.reason.startswith(DAMAGED)
 
 
 def _moment(text: str) -> datetime | None:

@@ -45,11 +45,12 @@ from apsched.jobstores._sql.rows import (
     micros_of,
     run_of,
     run_values,
-    unreadable_arguments,
 )
 from apsched.jobstores._sql.runs import Runs
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
+from apsched.jobstores._sql.untimed import end_untimed
 from apsched.run import Outcome, Plan, Planner, Run
+from apsched.serializers.base import unreadable_arguments
 
 RUNNING, PENDING = Outcome.RUNNING, Outcome.PENDING
 
@@ -213,7 +214,7 @@ class Claims:
         claims = []
         for run in self._choose(connection, sound, limit):
             if (reason := unreadable_arguments(run)) is not None:
-                self._fail(connection, run, reason, look.now)
+                self._fail(connection, run, reason, to_micros(look.now))
                 continue
             claims.append(attrs.evolve(run, outcome=RUNNING, epoch=run.epoch + 1, node=look.owner, claimed_at=look.now))
         self._store_claims(connection, claims)
@@ -267,14 +268,17 @@ class Claims:
         if bulk_of(connection).write(connection, self._claim, sorted(rows)) < len(rows):
             raise OvertakenError("a pending run was cancelled while it was being claimed")
 
-    def _fail(self, connection: Connection, run: Run, reason: str, now: datetime) -> None:
+    def _fail(self, connection: Connection, run: Run, reason: str, now: int) -> None:
         """End a pending run that cannot be started."""
         runs = self._tables.runs
-        connection.execute(
+        ended = connection.execute(
             update(runs)
             .where(runs.c.job_id == run.job_id, runs.c.nominal_time == to_micros(run.nominal_time))
-            .values(outcome=Outcome.FAILED.value, finished_at=to_micros(now), reason=clip(reason))
+            .where(runs.c.outcome == PENDING.value)
+            .values(outcome=Outcome.FAILED.value, finished_at=now, reason=clip(reason))
         )
+        if not ended.rowcount:
+            end_untimed(connection, runs, [run.job_id], PENDING, now)
         self._jobs.forget_retired(connection, [run.job_id])
 
     def _quarantine(self, connection: Connection, locked: _Locked) -> None:

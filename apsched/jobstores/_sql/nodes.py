@@ -15,6 +15,7 @@ from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
 from apsched.jobstores._sql.rows import RUN_COLUMNS, job_of, run_of, run_values
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
+from apsched.jobstores._sql.untimed import end_untimed
 from apsched.jobstores.base import AfterCrash, Node
 from apsched.run import Outcome, Run
 
@@ -106,6 +107,8 @@ class Nodes:
         bulk_of(connection).write(
             connection, self._settle, [tuple(row[place] for place in SETTLED_PLACES) for row in rows]
         )
+        if damaged := {run.job_id for run in lost if run.nominal_time == EPOCH}:
+            end_untimed(connection, self._tables.runs, damaged, Outcome.RUNNING, now)
         self._jobs.forget_retired(connection, [run.job_id for run in settled if run.outcome.is_final])
         self._forget_dead(connection)
         return settled

@@ -115,7 +115,7 @@ def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
     """
     Return the run of a row, as `RUN_COLUMNS`, whose outcome is one of ours; never raises.
 
-    If its arguments cannot be read, or the row is damaged, `unreadable_arguments` says so of the run.
+    If its arguments cannot be read, or the row is damaged, `unreadable_arguments` says so of it.
     """
     try:
         return _read_run(row, codec)
@@ -134,13 +134,13 @@ def _read_run(row: Sequence[Any], codec: JobCodec) -> Run:
             args = (Unstorable(str(exc)),)
     return Run(
         job_id=row[0],
-        nominal_time=from_micros(row[1]),
+        nominal_time=from_micros(_whole(row[1], "nominal time")),
         outcome=OUTCOMES[row[2]],
         due_time=from_micros(row[3]),
         first_nominal_time=_moment(row[4]),
         count=row[5],
         is_manual=bool(row[6]),
-        epoch=_whole(row[7]),
+        epoch=_whole(row[7], "epoch"),
         node=row[8],
         claimed_at=_moment(row[9]),
         started_at=_moment(row[10]),
@@ -176,13 +176,6 @@ def _salvaged_moment(value: object) -> datetime | None:
         return from_micros(value) if isinstance(value, int) else None
     except OverflowError:
         return None
-
-
-def unreadable_arguments(run: Run) -> str | None:
-    """Return why the arguments of *run*, which comes from a row, cannot be read; None if they can."""
-    if run.args is not None and len(run.args) == 1 and isinstance(run.args[0], Unstorable):
-        return run.args[0].text
-    return None
 
 
 def key_of(run: Run) -> Key:
@@ -230,9 +223,9 @@ def micros_of(moment: datetime | None) -> int | None:
     return None if moment is None else to_micros(moment)
 
 
-def _whole(value: Any) -> int:
+def _whole(value: Any, what: str) -> int:
     if type(value) is not int:
-        raise TypeError(f"its epoch must be a whole number, got {value!r}")
+        raise TypeError(f"its {what} must be a whole number, got {value!r}")
     return value
 
 
