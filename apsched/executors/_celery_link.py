@@ -34,8 +34,8 @@ from apsched.executors.base import Call
 from apsched.serializers.json import JSONSerializer
 
 SOCKET = 5.0  # seconds that one call to Redis may take
-PERMIT = 15  # seconds that a permit lasts without being renewed
-RENEW = 5.0  # seconds between two renewals
+PERMIT = 10  # seconds that a permit lasts without being renewed; less than a lease, so that none outlives its node
+RENEW = 3.0  # seconds between two renewals
 LOOK = 0.02  # seconds between two looks, at least
 LONGEST_LOOK = 1.0  # seconds, at most
 SHARE = 20  # a look may take so small a part of the time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+import redis
 from celery import Celery
 
 from apsched import AsyncScheduler
@@ -23,7 +25,7 @@ from apsched.testing import _callables as these
 from apsched.testing.contract import ExecutorContract
 from apsched.testing.contract.executor import make_call
 from tests.engines import calls
-from tests.engines.celery_worker import PROCESSES, CeleryWorker, make_app, start_celery
+from tests.engines.celery_worker import PROCESSES, ROOT, CeleryWorker, make_app, start_celery
 from tests.engines.outcomes import Outcomes, until_taken
 from tests.servers import Redis, start_redis
 
@@ -140,9 +142,63 @@ async def test_a_process_that_dies_fails_its_call_only(executor: CeleryExecutor,
     assert len(calls.notes(path)) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)  # once is enough: it waits for half a minute
+async def test_a_worker_that_dies_with_all_its_processes_fails_its_calls(redis_server: Redis, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    with redis_server.database() as url, start_celery(url) as worker:
+        async with CeleryExecutor(worker.app) as executor:
+            outcomes = Outcomes(executor)
+            async with anyio.create_task_group() as group:
+                group.start_soon(outcomes.execute, calls.note_and_wait, path)
+                await calls.until(lambda: calls.notes(path))
+
+                worker.kill()
+
+    assert [type(error) for error in outcomes.errors] == [WorkerDiedError]
+
+
+DIES = """
+import anyio
+from apsched.executors.celery import CeleryExecutor
+from apsched.testing.contract.executor import make_call
+from tests.engines.calls import note
+from tests.engines.celery_worker import make_app
+
+async def main():
+    async with CeleryExecutor(make_app({url!r})) as executor:
+        await executor.execute(make_call(note, {path!r}))
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"], indirect=True)  # once is enough: it waits for ten seconds
+async def test_what_a_dead_scheduler_has_sent_is_not_entered_any_more(redis_server: Redis, tmp_path: Path) -> None:
+    busy, late = tmp_path / "busy", tmp_path / "late"
+    with redis_server.database() as url, start_celery(url) as worker, redis.Redis.from_url(url) as client:
+        async with CeleryExecutor(worker.app) as executor, anyio.create_task_group() as group:
+            for _ in range(PROCESSES):
+                group.start_soon(executor.execute, make_call(calls.note_and_wait, str(busy)))
+            await calls.until(lambda: len(calls.notes(busy)) == PROCESSES)
+            program = DIES.format(url=url, path=str(late))
+            async with await anyio.open_process([sys.executable, "-c", program], cwd=ROOT) as scheduler:
+                await calls.until(lambda: client.keys("apsched-permit-*"))
+
+                scheduler.kill()
+
+            await calls.until(lambda: not client.keys("apsched-permit-*"))
+            busy.unlink()
+            for _ in range(PROCESSES):  # they come after it
+                await executor.execute(make_call(these.add_one, 1))
+
+    assert not late.exists()
+
+
 async def test_calls_that_were_entered_outlive_an_outage_of_the_server(tmp_path: Path) -> None:
     path = tmp_path / "notes"
-    with start_redis() as redis, start_celery(redis.url) as worker:
+    with start_redis() as server, start_celery(server.url) as worker:
         async with CeleryExecutor(worker.app) as executor:
             outcomes = Outcomes(executor)
             async with anyio.create_task_group() as group:
@@ -150,10 +206,10 @@ async def test_calls_that_were_entered_outlive_an_outage_of_the_server(tmp_path:
                     group.start_soon(outcomes.execute, calls.note_and_wait, path)
                 await calls.until(lambda: len(calls.notes(path)) == PROCESSES)
 
-                redis.kill()
+                server.kill()
                 with pytest.raises(ExecutorRefusedError, match="away"):
                     await executor.execute(make_call(these.add_one, 1))
-                redis.restart()
+                server.restart()
                 path.unlink()
 
             assert outcomes.errors == []
@@ -162,7 +218,7 @@ async def test_calls_that_were_entered_outlive_an_outage_of_the_server(tmp_path:
 
 async def test_calls_whose_server_stays_away_fail(tmp_path: Path) -> None:
     path = tmp_path / "notes"
-    with start_redis() as redis, start_celery(redis.url) as worker:
+    with start_redis() as server, start_celery(server.url) as worker:
         async with CeleryExecutor(worker.app, patience=0.2) as executor:
             outcomes = Outcomes(executor)
             async with anyio.create_task_group() as group:
@@ -170,7 +226,7 @@ async def test_calls_whose_server_stays_away_fail(tmp_path: Path) -> None:
                     group.start_soon(outcomes.execute, calls.note_and_wait, path)
                 await calls.until(lambda: len(calls.notes(path)) == PROCESSES)
 
-                redis.kill()
+                server.kill()
 
             assert [type(error) for error in outcomes.errors] == [WorkerDiedError] * (PROCESSES + 1)
 
