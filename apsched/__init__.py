@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from apsched.async_scheduler import AsyncScheduler
     from apsched.engine.current import current_run
     from apsched.engine.explain import Explanation
-    from apsched.engine.health import ExecutorHealth, Health, StoreHealth
+    from apsched.engine.health import ExecutorHealth, Health, LoopHealth, StoreHealth
     from apsched.engine.history import RunHandle
     from apsched.engine.sync import SyncReport
     from apsched.job import Job, JobDefaults
@@ -26,6 +26,7 @@ __all__ = [
     "Health",
     "Job",
     "JobDefaults",
+    "LoopHealth",
     "Outcome",
     "Run",
     "RunHandle",
@@ -46,6 +47,7 @@ _HOMES = {
     "Health": "apsched.engine.health",
     "Job": "apsched.job",
     "JobDefaults": "apsched.job",
+    "LoopHealth": "apsched.engine.health",
     "Outcome": "apsched.run",
     "Run": "apsched.run",
     "RunHandle": "apsched.engine.history",

@@ -22,9 +22,10 @@ from apsched._job_files import JobFiles
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
+from apsched.engine.bus import CALLERS as LISTENER_CALLERS
 from apsched.engine.bus import Bus, Listener
 from apsched.engine.entered import entered
-from apsched.engine.health import ExecutorHealth, Health
+from apsched.engine.health import ExecutorHealth, Health, LoopHealth
 from apsched.engine.hints import listen
 from apsched.engine.history import RunHistory
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
@@ -32,8 +33,10 @@ from apsched.engine.membership import new_node_id
 from apsched.engine.middleware import Middleware, middleware_of
 from apsched.engine.open_store import OpenStore, StoreSettings
 from apsched.engine.plan import make_planner
+from apsched.engine.runner import CALLERS as JOB_CALLERS
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
+from apsched.engine.watchdog import Watchdog
 from apsched.events import (
     EVENT_ALL,
     EVENT_EXECUTOR_ADDED,
@@ -68,6 +71,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_IDLE = 5.0  # seconds
 LEASE = 15.0  # seconds
+BLOCKED_AFTER = 0.5  # seconds
+CALLERS = {**LISTENER_CALLERS, **JOB_CALLERS}
 KEEP_HISTORY = timedelta(days=30)
 LEAST_HISTORY = timedelta(hours=1)  # and 20 leases: by then nobody who was taken for dead still acts
 
@@ -131,6 +136,8 @@ class AsyncScheduler(JobFiles, RunHistory):
             in the background. The last ones of each job are kept longer: see `keep_runs`.
         middleware: Coroutine functions of `(run, call_next)` around every run, the first one outermost; or their
             references.
+        blocked_after: For how many seconds a job or listener may block the event loop, more than 0, before a warning
+            and an event name it; `math.inf`: any.
         start_paused: Whether nothing is run until `resume`.
         listeners_in_thread: Whether plain functions among the listeners are called in a thread of their own instead of
             in the event loop.
@@ -158,12 +165,14 @@ class AsyncScheduler(JobFiles, RunHistory):
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
         middleware: Sequence[Middleware | str] | str | None = None,
+        blocked_after: float = BLOCKED_AFTER,
         start_paused: bool = False,
         listeners_in_thread: bool = False,
     ) -> None:
         del gconfig, prefix  # `configurable` has read them
         if isinstance(max_idle, bool) or not isinstance(max_idle, (int, float)) or not max_idle > 0:
             raise ValueError(f"max_idle must be more than 0 seconds, got {max_idle!r}")
+        _check_blocked_after(blocked_after)
         _check_lease(lease)
         _check_keep_history(keep_history, lease)
         clock = SystemClock() if clock is None else clock
@@ -178,6 +187,8 @@ class AsyncScheduler(JobFiles, RunHistory):
         self._settings = StoreSettings(max_idle=max_idle, lease=lease, keep_history=keep_history)
         self._is_paused = start_paused
         self._middleware = middleware_of(middleware)
+        self._blocked_after = blocked_after
+        self._watchdog: Watchdog | None = None
         self._parts: dict[tuple[str, str], _Part] = {}  # ("store" or "executor", alias) -> what closes it
         self._host: TaskGroup
         self._listening: anyio.CancelScope
@@ -590,6 +601,7 @@ class AsyncScheduler(JobFiles, RunHistory):
                 for alias, used in in_use.items()
             },
             runs_under_way=0 if self._runner is None else len(self._runner),
+            event_loop=LoopHealth() if self._watchdog is None else self._watchdog.health(),
         )
 
     # tasks
@@ -620,30 +632,36 @@ class AsyncScheduler(JobFiles, RunHistory):
     async def _serve_parts(self, life: _Lifetime) -> None:
         try:
             async with _eventloop.current().task_pool() as runs:
-                runner = Runner(self._clock, self._slots, runs, self._middleware)
-                with life.opening:
-                    await self._open_parts(runner)
-                if life.opening.cancel_called:
-                    raise SchedulerStateError("the scheduler was stopped before it had started")
-                logger.info("node %s has started", self.node)
-                self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
-                life.started.set()
-                if not self._is_paused:
-                    for each in self._open.values():
-                        each.loop.resume()
-                await life.stopping.wait()
-                for each in self._open.values():
-                    each.loop.end()
-                with life.draining:
-                    await runner.wait_until_idle()
-                runner.cancel_all("the scheduler shut down")
-                await runner.leave()
+                with Watchdog(self._clock, self._bus, self._blocked_after, CALLERS) as self._watchdog:
+                    await self._serve_runs(
+                        life, Runner(self._clock, self._slots, runs, self._middleware, self._watchdog)
+                    )
         finally:
             self._runner = None
             for kind in ("store", "executor"):
                 for key in [key for key in self._parts if key[0] == kind]:
                     await self._parts.pop(key).close()
             self._results.close("the scheduler was shut down before the run had ended")
+
+    async def _serve_runs(self, life: _Lifetime, runner: Runner) -> None:
+        """Let runs be claimed until a stop is asked for, and end those that are under way then."""
+        with life.opening:
+            await self._open_parts(runner)
+        if life.opening.cancel_called:
+            raise SchedulerStateError("the scheduler was stopped before it had started")
+        logger.info("node %s has started", self.node)
+        self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
+        life.started.set()
+        if not self._is_paused:
+            for each in self._open.values():
+                each.loop.resume()
+        await life.stopping.wait()
+        for each in self._open.values():
+            each.loop.end()
+        with life.draining:
+            await runner.wait_until_idle()
+        runner.cancel_all("the scheduler shut down")
+        await runner.leave()
 
     async def _open_parts(self, runner: Runner) -> None:
         for alias, executor in self._executors.items():
@@ -775,6 +793,11 @@ def _only(exc: BaseException) -> BaseException:
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc
+
+
+def _check_blocked_after(seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
+        raise ValueError(f"blocked_after must be a number of seconds above 0, got {seconds!r}")
 
 
 def _check_lease(lease: object) -> None:

@@ -26,6 +26,7 @@
 * `EVENT_JOB_ABANDONED` (`JobExecutionEvent`): the node of a run died, and it is not run again
 * `EVENT_NODE_LOST` (`SchedulerEvent`): another node was taken for dead; `alias`, `detail`
 * `EVENT_LEASE_LOST` (`SchedulerEvent`): this node was taken for dead; it goes on under a new id; `alias`, `detail`
+* `EVENT_LOOP_BLOCKED` (`SchedulerEvent`): something has blocked the event loop, which goes on now; `detail`
 * `EVENT_ALL`: all of these
 """
 
@@ -64,7 +65,8 @@ EVENT_JOBSTORE_RECOVERED = 2**22
 EVENT_JOB_ABANDONED = 2**23
 EVENT_NODE_LOST = 2**24
 EVENT_LEASE_LOST = 2**25
-EVENT_ALL = 2**26 - 1
+EVENT_LOOP_BLOCKED = 2**26
+EVENT_ALL = 2**27 - 1
 
 NAMES: dict[int, str] = {
     value: name
@@ -92,7 +94,7 @@ class SchedulerEvent:
     Attributes:
         code: One of the `EVENT_` constants.
         alias: Alias of the store or executor that it is about, or None.
-        detail: One sentence that says more, or None (clock jumps, store failures).
+        detail: One sentence that says more, or None (clock jumps, store failures, blocks).
     """
 
     code: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeAlias
@@ -150,6 +150,12 @@ class Bus:
             await self._thread.call(partial(_call_all, deliveries, BaseException))
 
 
+def _name_listener(variables: Mapping[str, Any]) -> str:
+    """Name the listener that one of the functions below, which has these variables, calls."""
+    known: _Subscription = variables["known"]
+    return f"listener {_refs.name_of(known.callback)}"
+
+
 def _call_all(deliveries: list[_Delivery], caught: type[BaseException]) -> None:
     for known, event in deliveries:
         if known.is_over:
@@ -170,3 +176,7 @@ async def _call_async(known: _Subscription, event: SchedulerEvent) -> None:
             raise
         except BaseException:
             logger.exception("listener %r raised on %s", known.callback, event)
+
+
+CALLERS = {_call_all.__code__: _name_listener, _call_async.__code__: _name_listener}
+"""The code of what calls listeners -> how the variables there name the listener."""

@@ -51,6 +51,22 @@ class ExecutorHealth:
 
 
 @attrs.frozen(kw_only=True)
+class LoopHealth:
+    """
+    What has blocked the event loop since the start; see `blocked_after` of the scheduler.
+
+    Attributes:
+        times_blocked: How often it was blocked for too long.
+        longest_block: For how many seconds at most, 0 if never.
+        last_blocked_by: The job or listener of the last time and where it stood, one text; None if never.
+    """
+
+    times_blocked: int = 0
+    longest_block: float = 0.0
+    last_blocked_by: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Health:
     """
     How a scheduler is.
@@ -62,6 +78,7 @@ class Health:
         jobstores: Alias -> how its loop is.
         executors: Alias -> how it is in use.
         runs_under_way: How many runs are claimed and not finished.
+        event_loop: What has blocked the event loop.
     """
 
     node: str
@@ -70,6 +87,7 @@ class Health:
     jobstores: Mapping[str, StoreHealth]
     executors: Mapping[str, ExecutorHealth]
     runs_under_way: int
+    event_loop: LoopHealth = LoopHealth()
 
     @property
     def is_ok(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ from apsched.engine.lease import Lease
 from apsched.engine.middleware import Inside, Middleware, call_through, enter_around
 from apsched.engine.results import Finished
 from apsched.engine.slots import Slot, Slots
+from apsched.engine.watchdog import Watchdog
 from apsched.exceptions import ExecutorRefusedError, JobTimeoutError
 from apsched.executors.base import Call, Executor
 from apsched.job import Job
@@ -85,13 +86,24 @@ class Runner:
         slots: Where the executors are, and where each run takes and frees a slot.
         tasks: Where each run has its task.
         middleware: What is around each run, the first one outermost.
+        watchdog: Watches the event loop while runs are under way.
     """
 
-    def __init__(self, clock: Clock, slots: Slots, tasks: TaskPool, middleware: Sequence[Middleware] = ()) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        slots: Slots,
+        tasks: TaskPool,
+        middleware: Sequence[Middleware] = (),
+        watchdog: Watchdog | None = None,
+    ) -> None:
         self._clock = clock
         self._slots = slots
         self._tasks = tasks
         self._middleware = middleware
+        self._watchdog = watchdog
+        if watchdog is not None:
+            watchdog.is_busy = self.__len__
         self._under_way: dict[Run, _UnderWay] = {}
         self._idle_waiters: list[tuple[Executor | None, Waiter[None]]] = []
         self._deadlines = Deadlines(clock, tasks)
@@ -125,6 +137,8 @@ class Runner:
                 store. None: nothing can take the claim away.
         """
         self._clock.work_began()
+        if self._watchdog is not None and not self._watchdog.is_awake:
+            self._watchdog.wake()
         slot = self._slots.take(job.executor)
         if slot is None:
             reason = f"no executor has the alias {job.executor!r} any more"
@@ -367,3 +381,12 @@ class Runner:
                 if self._is_idle(executor):
                     waiter.set(None)
         self._tell_if_at_rest()
+
+
+def _name_job(variables: Mapping[str, Any]) -> str:
+    under_way: _UnderWay = variables["under_way"]
+    return f"job {under_way.job.id!r} (run {under_way.run.id})"
+
+
+CALLERS = {Runner._carry_out.__code__: _name_job}
+"""The code of what calls callables in the event loop -> how the variables there name the job."""

@@ -20,6 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from apsched._configuration import PREFIXES, configurable
 from apsched._portal import Portal
 from apsched.async_scheduler import (
+    BLOCKED_AFTER,
     KEEP_HISTORY,
     LEASE,
     MAX_IDLE,
@@ -163,6 +164,7 @@ class BaseScheduler:
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
         middleware: Sequence[Middleware | str] | str | None = None,
+        blocked_after: float = BLOCKED_AFTER,
         daemon: bool = True,
     ) -> None:
         """
@@ -187,6 +189,8 @@ class BaseScheduler:
             keep_history: For how long shared stores keep the records of runs at least, an hour or more.
             middleware: Coroutine functions of `(run, call_next)` around every run, in the scheduler's own event loop,
                 the first one outermost; or their references.
+            blocked_after: For how many seconds a coroutine of a job may block the scheduler's own event loop, more than
+                0, before a warning and an event name it; `math.inf`: any.
             daemon: Whether the interpreter may end while the scheduler runs.
 
         Raises:
@@ -208,6 +212,7 @@ class BaseScheduler:
             lease=lease,
             keep_history=keep_history,
             middleware=middleware,
+            blocked_after=blocked_after,
             listeners_in_thread=True,
         )
         self._core.face = weakref.proxy(self)
