@@ -9,7 +9,17 @@ import apsched
 
 
 def test_the_package_names_what_its_verbs_return() -> None:
-    named = {"Job", "RunHandle", "Run", "Explanation", "SyncReport", "Health", "StoreHealth", "ExecutorHealth", "LoopHealth"}
+    named = {
+        "Job",
+        "RunHandle",
+        "Run",
+        "Explanation",
+        "SyncReport",
+        "Health",
+        "StoreHealth",
+        "ExecutorHealth",
+        "LoopHealth",
+    }
 
     assert named <= set(apsched.__all__)
     assert apsched.__all__ == sorted(apsched.__all__)
