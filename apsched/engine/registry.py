@@ -214,12 +214,12 @@ class JobRegistry(Parts):
                 raise
             advice = f'pass trigger="{exc.alias}"' if isinstance(jobstore, str) else "pass trigger=..."
             raise AliasLookupError("job store", exc.alias, self._stores, advice) from None
-        now = self._clock.now()
-        made = self._maker.trigger(trigger, trigger_args).anchored(now)
+        made = self._maker.trigger(trigger, trigger_args).anchored(self._clock.now())
 
         def change(job: Job) -> Job:
             job.trigger = made
-            job.next_nominal_time, job.next_run_time = first_times(job, now)
+            # The time is asked for here: while the store made us wait, nodes may have recorded what came in between.
+            job.next_nominal_time, job.next_run_time = first_times(job, self._clock.now())
             if job.next_run_time is None:
                 raise ValueError(f"the trigger of job {job.id!r} must have a time to come, got {made}, which has none")
             job.quarantine = None
@@ -261,10 +261,9 @@ class JobRegistry(Parts):
             JobLookupError: There is no such job.
             AliasLookupError: There is no such store.
         """
-        now = self._clock.now()
 
         def change(job: Job) -> Job:
-            job.next_nominal_time, job.next_run_time = first_times(job, now)
+            job.next_nominal_time, job.next_run_time = first_times(job, self._clock.now())
             job.quarantine = None
             return job
 

@@ -175,23 +175,23 @@ class Editor:
             await _insist(lambda: store.add([job]))
 
     async def _pause(self, store: JobStore, job_id: str) -> None:
-        self.courses[job_id].stretches[-1].until = await self._update(store, job_id, None)
+        until, _ = await self._update(store, job_id, None)
+        self.courses[job_id].stretches[-1].until = until
         self._paused.add(job_id)
 
     async def _restart(self, store: JobStore, job_id: str) -> None:
         """Resume a job, or reschedule it, with another interval if it has one."""
         course = self.courses[job_id]
         trigger: BaseTrigger = course.stretches[-1].trigger
-        now = self._clock.now()
         if isinstance(trigger, IntervalTrigger):
-            seconds = self._random.choice([1, 2, 3])
-            trigger = IntervalTrigger(seconds=seconds, timezone="UTC", start_date=now.replace(microsecond=0))
-        stretch = Stretch(trigger, trigger.get_next_fire_time(None, now) or now)
-        until = await self._update(store, job_id, stretch)
+            start = self._clock.now().replace(microsecond=0)
+            trigger = IntervalTrigger(seconds=self._random.choice([1, 2, 3]), timezone="UTC", start_date=start)
+        until, first = await self._update(store, job_id, trigger)
         if job_id not in self._paused:
             course.stretches[-1].until = until
         self._paused.discard(job_id)
-        course.stretches.append(stretch)
+        assert first is not None
+        course.stretches.append(Stretch(trigger, first))
 
     async def _remove(self, store: JobStore, job_id: str) -> None:
         await self._pause(store, job_id)
@@ -199,24 +199,32 @@ class Editor:
         with suppress(JobLookupError):  # an earlier try had come through
             await _insist(lambda: store.remove(job_id))
 
-    async def _update(self, store: JobStore, job_id: str, stretch: Stretch | None) -> datetime | None:
-        """Let a job go on as *stretch* says, or pause it; return which nominal time would have been next."""
+    async def _update(
+        self, store: JobStore, job_id: str, trigger: BaseTrigger | None
+    ) -> tuple[datetime | None, datetime | None]:
+        """
+        Let a job go on with *trigger*, or pause it.
+
+        Returns:
+            Which nominal time would have been next, and which one is.
+        """
         number = str(next(self._numbers))
         until: datetime | None = None
+        first: datetime | None = None
 
         def change(job: Job) -> Job:
-            nonlocal until
+            nonlocal until, first
             if job.tags.get("change") == number:
                 return job
             until = job.next_nominal_time
             tags = {"change": number}
-            if stretch is None:
+            if trigger is None:
                 return attrs.evolve(job, next_run_time=None, tags=tags)
-            first = stretch.first
-            return attrs.evolve(job, trigger=stretch.trigger, next_run_time=first, next_nominal_time=first, tags=tags)
+            first = trigger.get_next_fire_time(None, self._clock.now())
+            return attrs.evolve(job, trigger=trigger, next_run_time=first, next_nominal_time=first, tags=tags)
 
         await _insist(lambda: store.update(job_id, change))
-        return until
+        return until, first
 
 
 def _options_of(job: Job) -> dict[str, Any]:

@@ -11,6 +11,9 @@ import pytest
 
 from apsched.async_scheduler import AsyncScheduler
 from apsched.exceptions import ConflictingIdError, JobLookupError
+from apsched.job import Job
+from apsched.jobstores.base import Change
+from apsched.jobstores.memory import MemoryJobStore
 from apsched.testing.clock import VirtualClock
 
 
@@ -88,6 +91,32 @@ async def test_a_rescheduled_job_runs_at_its_new_times_even_if_it_was_paused(
     await clock.advance(50)
 
     assert notes == [20, 40]
+
+
+class SlowStore(MemoryJobStore):
+    """Lets time pass before it changes a job, as a database does where somebody has locked it."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    async def update(self, job_id: str, change: Change) -> Job:
+        await self.clock.advance(9)
+        return await super().update(job_id, change)
+
+
+@pytest.mark.parametrize("verb", ["reschedule_job", "resume_job"])
+async def test_a_job_does_not_go_back_behind_what_was_recorded_while_its_store_was_slow(
+    clock: VirtualClock, verb: str
+) -> None:
+    async with AsyncScheduler(jobstores={"default": SlowStore(clock)}, clock=clock, timezone="UTC") as scheduler:
+        await scheduler.add_job(int, "interval", seconds=2, id="job")
+        trigger = {"trigger": "interval", "seconds": 3} if verb == "reschedule_job" else {}
+
+        job = await getattr(scheduler, verb)("job", **trigger)
+
+        (last, *_) = await scheduler.get_runs("job")
+        assert job.next_nominal_time > last.nominal_time
 
 
 async def test_a_trigger_with_no_time_left_leaves_the_job_as_it_was(
