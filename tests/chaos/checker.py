@@ -209,14 +209,15 @@ class Checker:
     def _check_lateness(self) -> None:
         found: dict[str, float] = {}
         for run in self._runs.values():
-            job = self._courses[run.job_id].job if run.job_id in self._courses else None
-            if job is None or job.overlap != "skip" or run.epoch > 1 or run.lateness is None:
+            course = self._courses.get(run.job_id)
+            if course is None or course.job.overlap != "skip" or run.epoch > 1 or run.started_at is None:
                 continue
-            found[run.id] = run.lateness
-            if run.lateness > LATE_LIMIT:
-                self._fail(f"late: {run.id} by {run.lateness:.1f} s")
-            if run.lateness < 0:
-                self._fail(f"early: {run.id} by {-run.lateness:.3f} s")
+            if run.started_at < run.due_time:
+                self._fail(f"early: {run.id}, due {run.due_time}, started {run.started_at}")
+            known = max(run.due_time, course.added_at or run.due_time)
+            found[run.id] = max((run.started_at - known).total_seconds(), 0.0)
+            if found[run.id] > LATE_LIMIT:
+                self._fail(f"late: {run.id} by {found[run.id]:.1f} s")
         if found:
             self._report.latest = max(found, key=found.__getitem__)
             self._report.lateness = median(found.values()), found[self._report.latest]

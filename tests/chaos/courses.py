@@ -44,11 +44,13 @@ class Course:
     Attributes:
         job: As it was added.
         stretches: In their order.
+        added_at: When the store had it, which may be after its first due time.
         is_removed: Whether somebody has removed it.
     """
 
     job: Job
     stretches: list[Stretch]
+    added_at: datetime | None = None
     is_removed: bool = False
 
     def nominal_times(self) -> list[datetime]:

@@ -173,6 +173,7 @@ class Editor:
         self.courses[job.id] = Course(job, [Stretch(job.trigger, first)])
         with suppress(ConflictingIdError):  # an earlier try had come through
             await _insist(lambda: store.add([job]))
+        self.courses[job.id].added_at = self._clock.now()
 
     async def _pause(self, store: JobStore, job_id: str) -> None:
         until, _ = await self._update(store, job_id, None)
