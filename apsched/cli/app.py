@@ -21,7 +21,11 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "remove": "remove_job",
     "trigger": "trigger_job",
     "cancel": "cancel_run",
+    "add": "add_job",
+    "run": "run_scheduler",
+    "export": "export_jobs",
     "import": "import_jobs",
+    "demo": "show_demo",
 }
 FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about
 

@@ -2,7 +2,7 @@
 
 An example to read from top to bottom:
 
-* `schedule` turns a TOML file into the parameters of `add_job`;
+* `schedule` writes a TOML file, of which each table is a job;
 * `jobs` is what the jobs do;
 * `board` follows what happens, by a listener;
 * `screen` shows the board while the scheduler runs, `report` the history when it has run;

@@ -19,8 +19,9 @@ from apsched.clock import SystemClock
 from apsched.demo import report
 from apsched.demo.board import ENDS, Board
 from apsched.demo.past import ALL, STORE_NAME, Past, forget, read_past, tell_past
-from apsched.demo.schedule import read_schedule, write_schedule
+from apsched.demo.schedule import write_schedule
 from apsched.demo.screen import Screen, draw_board, list_folder
+from apsched.engine.schedule_file import read_schedule
 from apsched.events import EVENT_JOB_SUBMITTED
 from apsched.exceptions import ApschedError
 from apsched.executors.pool import ProcessPoolExecutor

@@ -1,30 +1,11 @@
-"""Read a schedule file: each table in it is a job (layer 10)."""
+"""Write the schedule file of the demo: each table in it is a job (layer 10)."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-from apsched.triggers.base import BaseTrigger
-from apsched.triggers.calendarinterval import CalendarIntervalTrigger
-from apsched.triggers.combining import AndTrigger, OrTrigger
-from apsched.triggers.cron import CronTrigger
-from apsched.triggers.date import DateTrigger
-from apsched.triggers.interval import IntervalTrigger
 
 FILE_NAME = "schedule.toml"
-
-TRIGGERS: Mapping[str, Callable[..., BaseTrigger]] = {
-    "date": DateTrigger,
-    "interval": IntervalTrigger,
-    "cron": CronTrigger,
-    "calendarinterval": CalendarIntervalTrigger,
-    "and": AndTrigger,
-    "or": OrTrigger,
-}
 
 TEMPLATE = """\
 # The schedule of the demo. Each table is a job, named by its id: `func` is what runs, `trigger` says when, and the rest
@@ -95,49 +76,3 @@ def write_schedule(folder: Path, now: datetime) -> Path:
         values = {"soon": soon.isoformat(timespec="seconds"), "tomorrow": tomorrow.date().isoformat()}
         path.write_text(TEMPLATE % values, encoding="utf-8")
     return path
-
-
-def read_schedule(path: Path, kwargs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """
-    Return the parameters of `add_job` for each job of a schedule file.
-
-    Args:
-        path: The file.
-        kwargs: Keyword arguments that every job gets beside its own.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no TOML, or a trigger is malformed.
-        LookupError: A trigger is of an unknown type.
-    """
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    return [
-        {
-            **options,
-            "id": job_id,
-            "name": job_id,
-            "trigger": make_trigger(options["trigger"]),
-            "kwargs": {**kwargs, **options.get("kwargs", {})},
-        }
-        for job_id, options in tables.items()
-    ]
-
-
-def make_trigger(table: Mapping[str, Any]) -> BaseTrigger:
-    """
-    Make the trigger that a table describes; the members of `and` and `or`, and an `exclude`, may be tables themselves.
-
-    Raises:
-        LookupError: The table has no type, or an unknown one.
-        ValueError: A value is out of range.
-        TypeError: An argument is unknown or of the wrong type.
-    """
-    options = dict(table)
-    alias: Any = options.pop("type", None)
-    if alias not in TRIGGERS:
-        raise LookupError(f"the type of a trigger must be one of {', '.join(TRIGGERS)}, got {alias!r}")
-    if "triggers" in options:
-        options["triggers"] = [make_trigger(member) for member in options["triggers"]]
-    if isinstance(options.get("exclude"), Mapping):
-        options["exclude"] = make_trigger(options["exclude"])
-    return TRIGGERS[alias](**options)

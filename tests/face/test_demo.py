@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from apsched.demo.schedule import make_trigger, read_schedule
+from apsched.engine.schedule_file import make_trigger, read_schedule
 from apsched.triggers.combining import AndTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.interval import IntervalTrigger

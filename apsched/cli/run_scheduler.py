@@ -1,0 +1,118 @@
+"""Serve a scheduler or a schedule file: `apsched run` (layer 10)."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import anyio
+import click
+
+from apsched import _refs
+from apsched.async_scheduler import AsyncScheduler
+from apsched.cli.options import examples, with_settings
+from apsched.cli.output import printable
+from apsched.cli.settings import Settings
+from apsched.cli.stores import make_store
+from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR
+from apsched.engine.schedule_file import read_schedule
+from apsched.schedulers.base import BaseScheduler
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command(
+    "run",
+    epilog=examples(
+        "apsched run shop.jobs:scheduler",
+        "apsched run schedule.toml --store sqlite:///jobs.db",
+        "apsched run schedule.toml --store postgresql://user:password@host/app --log-level debug",
+    ),
+)
+@click.argument("target", metavar="MODULE:SCHEDULER|FILE.toml")
+@click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "trio"]),
+    default="asyncio",
+    show_default=True,
+    help="The event loop of an AsyncScheduler or a file.",
+)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What to log.")
+@with_settings
+def command(settings: Settings, target: str, backend: str, log_level: str) -> int:
+    """
+    Run jobs until SIGTERM or Ctrl-C; runs under way may end then, and a second Ctrl-C cancels them.
+
+    MODULE:SCHEDULER is an AsyncScheduler, a BlockingScheduler or a BackgroundScheduler that a module of yours holds, or
+    a function without parameters that returns one. Its own stores are used, whatever --store says.
+
+    FILE.toml is a schedule file: each table is a job. Those jobs are made to be what the store holds of the file: new
+    ones are added, changed ones changed, and those that the file does not have any more removed. Without a store the
+    jobs live in memory.
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if target.endswith(".toml"):
+        anyio.run(_serve_file, settings, Path(target), backend=backend)
+        return 0
+    scheduler = _scheduler(target)
+    if isinstance(scheduler, AsyncScheduler):
+        anyio.run(scheduler.run, backend=backend)
+    elif isinstance(scheduler, BaseScheduler):
+        _serve(scheduler)
+    return 0
+
+
+def _scheduler(target: str) -> AsyncScheduler | BaseScheduler:
+    found: Any = _refs.resolve(target)
+    if not isinstance(found, (AsyncScheduler, BaseScheduler)) and callable(found):
+        found = found()
+    if isinstance(found, AsyncScheduler) or type(found).__name__ in ("BlockingScheduler", "BackgroundScheduler"):
+        return found  # type: ignore[no-any-return]  # it is one of the two
+    raise TypeError(
+        f"{target} must be an AsyncScheduler, a BlockingScheduler or a BackgroundScheduler, or return one, "
+        f"got {found!r}; give it such a scheduler"
+    )
+
+
+def _serve(scheduler: BaseScheduler) -> None:
+    """Run a blocking scheduler, or one in the background until a signal comes."""
+    scheduler.start()
+    if not scheduler.running:  # a blocking one has been shut down
+        return
+    stopping = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    stopping.wait()
+    scheduler.shutdown()
+
+
+async def _serve_file(settings: Settings, path: Path) -> None:
+    jobs = read_schedule(path, timezone=settings.zone)
+    named = {str(job.get("executor", DEFAULT_EXECUTOR)) for job in jobs} - {DEFAULT_EXECUTOR, COROUTINE_EXECUTOR}
+    store = {} if settings.store is None else {"default": _store(settings, settings.store)}
+    scheduler = AsyncScheduler(
+        jobstores=store,
+        executors={alias: alias for alias in named},
+        timezone=settings.zone,
+        start_paused=True,  # until the store holds what the file says
+    )
+    async with scheduler:
+        report = await scheduler.sync(jobs, owner=path.name)
+        for said in ("added", "changed", "removed"):
+            for job_id in getattr(report, said):
+                click.echo(f"{said} {printable(job_id)}")
+        click.echo(f"{len(jobs)} jobs of {printable(str(path))} are served.")
+        await scheduler.resume()
+        await scheduler.run()
+
+
+def _store(settings: Settings, url: str) -> Any:
+    return make_store(url, settings.table, settings.schema, settings.serializer)
