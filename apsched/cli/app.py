@@ -21,6 +21,8 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "remove": "remove_job",
     "trigger": "trigger_job",
     "cancel": "cancel_run",
+    "tail": "tail_runs",
+    "simulate": "simulate",
     "add": "add_job",
     "run": "run_scheduler",
     "export": "export_jobs",
