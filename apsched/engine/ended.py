@@ -12,6 +12,8 @@ from apsched.clock import Clock
 from apsched.executors.base import Call
 from apsched.run import Outcome, Run
 
+LONGEST_ERROR = 50_000  # characters of a traceback; of what is longer the middle is left out
+
 
 def closed(
     run: Run,
@@ -57,11 +59,18 @@ def is_cancellation(exc: BaseException) -> bool:
 
 
 def describe(exc: BaseException) -> str:
-    """Return the traceback of *exc* from the callable on, without the frames that led there."""
+    """Return the traceback of *exc* from the callable on, without the frames that led there; never raises."""
     frames = exc.__traceback__
     while frames is not None and frames.tb_next is not None and _is_own(frames):
         frames = frames.tb_next
-    return "".join(traceback.format_exception(type(exc), exc, frames))
+    try:
+        text = "".join(traceback.format_exception(type(exc), exc, frames))
+    except Exception:  # a class of the user may do anything
+        return f"{type(exc).__qualname__}, which cannot be shown"
+    if len(text) <= LONGEST_ERROR:
+        return text
+    half = LONGEST_ERROR // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
 def _is_own(frame: TracebackType) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from apsched.jobstores.base import JobStore, RunFilter
+from apsched.serializers.base import Unstorable
 from apsched.testing.contract._fixtures import StoreFixtures
 from apsched.testing.contract._values import (
     ALL,
@@ -34,6 +35,16 @@ from apsched.testing.contract._values import (
 )
 
 
+class _Unwilling:
+    """Cannot be written by any means, and not even shown."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("it holds a socket")
+
+    def __repr__(self) -> str:
+        raise ValueError("it is not to be shown")
+
+
 class RunTests(StoreFixtures):
     """How runs end, are found and are forgotten."""
 
@@ -55,6 +66,20 @@ class RunTests(StoreFixtures):
 
         assert stored is run
         assert [run_values_of(known) for known in await history(store)] == [run_values_of(run)]
+
+    async def test_a_result_that_cannot_be_stored_is_noted_and_its_run_is_stored(self, store: JobStore) -> None:
+        results = {"large": "x" * 1_000_000, "nameless": lambda: None, "unwilling": _Unwilling(), "fine": 5}
+        await store.add([make_job(name) for name in results])
+        runs = [attrs.evolve(ended(plan.runs[0]), retval=results[plan.job.id]) for plan in await take(store)]
+
+        stored = await store.finish(runs)
+
+        assert sorted(run.job_id for run in stored) == sorted(results)
+        kept = {run.job_id: run for run in await history(store)}
+        assert {run.outcome for run in kept.values()} == {SUCCEEDED}
+        assert kept.pop("fine").retval == 5
+        for name, run in kept.items():
+            assert run.retval is results[name] or isinstance(run.retval, Unstorable)
 
     async def test_no_runs_can_be_finished(self, store: JobStore) -> None:
         assert await store.finish([]) == []
