@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from apsched.engine.explain import Explanation
     from apsched.engine.health import ExecutorHealth, Health, LoopHealth, StoreHealth
     from apsched.engine.history import RunHandle
+    from apsched.engine.middleware import CallNext, Middleware
     from apsched.engine.sync import SyncReport
     from apsched.job import Job, JobDefaults
     from apsched.run import Outcome, Run
 
 __all__ = [
     "AsyncScheduler",
+    "CallNext",
     "ExecutorHealth",
     "Explanation",
     "Health",
     "Job",
     "JobDefaults",
     "LoopHealth",
+    "Middleware",
     "Outcome",
     "Run",
     "RunHandle",
@@ -42,12 +45,14 @@ __version__: str
 
 _HOMES = {
     "AsyncScheduler": "apsched.async_scheduler",
+    "CallNext": "apsched.engine.middleware",
     "ExecutorHealth": "apsched.engine.health",
     "Explanation": "apsched.engine.explain",
     "Health": "apsched.engine.health",
     "Job": "apsched.job",
     "JobDefaults": "apsched.job",
     "LoopHealth": "apsched.engine.health",
+    "Middleware": "apsched.engine.middleware",
     "Outcome": "apsched.run",
     "Run": "apsched.run",
     "RunHandle": "apsched.engine.history",
