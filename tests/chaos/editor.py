@@ -63,6 +63,7 @@ class Editor:
         self._clock = SystemClock()
         self._numbers = count(1)
         self._paused: set[str] = set()
+        self._has_begun = threading.Event()
         self._is_finishing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="editor")
         self._failure: BaseException | None = None
@@ -70,8 +71,9 @@ class Editor:
         self.changes: int = 0
 
     def start(self) -> None:
-        """Add the first jobs, and begin to change them."""
+        """Add the first jobs, and begin to change them; nothing may be broken before this returns."""
         self._thread.start()
+        self._has_begun.wait()
 
     def finish(self) -> None:
         """Pause all jobs that go on for ever; the store must be there."""
@@ -85,11 +87,13 @@ class Editor:
             anyio.run(self._edit)
         except BaseException as exc:  # raised by finish
             self._failure = exc
+            self._has_begun.set()
 
     async def _edit(self) -> None:
         async with make_store(self._url) as store:
             for job in self._recurring():
                 await self._add(store, job)
+            self._has_begun.set()
             while not self._is_finishing.is_set():
                 await anyio.sleep(min(self._random.expovariate(1 / PAUSE), 3 * PAUSE))
                 await self._change(store)
