@@ -16,7 +16,7 @@ import pytest
 import redis
 from celery import Celery
 
-from apsched import AsyncScheduler
+from apsched import AsyncScheduler, Outcome
 from apsched.exceptions import ExecutorRefusedError, UnstorableError, WorkerDiedError
 from apsched.executors.base import Executor
 from apsched.executors.celery import CeleryExecutor, register
@@ -245,6 +245,20 @@ async def test_a_job_runs_in_a_worker(worker: CeleryWorker) -> None:
         handle = await scheduler.run_job("where")
 
         assert await handle.result() != os.getpid()
+
+
+async def test_a_job_that_takes_too_long_is_ended(worker: CeleryWorker, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    async with AsyncScheduler(executors={"cluster": {"type": "celery", "app": worker.app}}) as scheduler:
+        job = await scheduler.add_job(
+            calls.note_and_wait_for_cancel, "cron", hour=3, args=[str(path)], executor="cluster", timeout=1
+        )
+        handle = await scheduler.run_job(job.id)
+
+        run = await handle.wait()
+
+        assert run.outcome is Outcome.TIMED_OUT
+        await calls.until(lambda: len(calls.notes(path)) == 2)
 
 
 def test_an_app_without_redis_is_refused() -> None:

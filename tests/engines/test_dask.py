@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from apsched import AsyncScheduler
+from apsched import AsyncScheduler, Outcome
 from apsched.exceptions import ExecutorRefusedError, WorkerDiedError
 from apsched.executors.base import Executor
 from apsched.executors.dask import DaskExecutor
@@ -161,3 +161,17 @@ async def test_a_job_runs_on_the_cluster(shared_cluster: DaskCluster) -> None:
         handle = await scheduler.run_job("where")
 
         assert await handle.result() != os.getpid()
+
+
+async def test_a_job_that_takes_too_long_is_ended(shared_cluster: DaskCluster, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    async with AsyncScheduler(executors={"cluster": {"type": "dask", "address": shared_cluster.address}}) as scheduler:
+        job = await scheduler.add_job(
+            calls.note_and_wait_for_cancel, "cron", hour=3, args=[str(path)], executor="cluster", timeout=1
+        )
+        handle = await scheduler.run_job(job.id)
+
+        run = await handle.wait()
+
+        assert run.outcome is Outcome.TIMED_OUT
+        await calls.until(lambda: len(calls.notes(path)) == 2)
