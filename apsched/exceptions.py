@@ -207,6 +207,9 @@ class JobTimeoutError(ApschedError, TimeoutError):
         super().__init__(f"it took longer than its timeout of {timeout:g} s")
         self.timeout = timeout
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.timeout,)
+
 
 class MissingExtraError(ApschedError, ImportError):
     """

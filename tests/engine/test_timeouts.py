@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 import time
 from contextlib import suppress
@@ -231,6 +232,12 @@ async def test_a_coroutine_that_swallows_every_cancellation_does_not_hold_up_a_s
     assert (await last_run(scheduler, "stubborn")).outcome is Outcome.CANCELLED
     go.set()
     await anyio.wait_all_tasks_blocked()
+
+
+def test_the_exception_can_be_pickled() -> None:
+    error = pickle.loads(pickle.dumps(JobTimeoutError(2.5)))
+
+    assert (str(error), error.timeout) == ("it took longer than its timeout of 2.5 s", 2.5)
 
 
 async def test_deadlines_that_are_over_take_no_memory(clock: VirtualClock) -> None:
