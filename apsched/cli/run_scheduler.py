@@ -23,6 +23,7 @@ from apsched.engine.schedule_file import read_schedule
 from apsched.schedulers.base import BaseScheduler
 
 LEVELS = ("debug", "info", "warning", "error")
+OTHERS = ("alembic", "sqlalchemy", "asyncio")  # loggers of packages below, of which nobody wants every step
 
 
 @click.command(
@@ -55,6 +56,8 @@ def command(settings: Settings, target: str, backend: str, log_level: str) -> in
     jobs live in memory.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in OTHERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     if target.endswith(".toml"):
         anyio.run(_serve_file, settings, Path(target), backend=backend)
         return 0
@@ -106,12 +109,14 @@ async def _serve_file(settings: Settings, path: Path) -> None:
     )
     async with scheduler:
         report = await scheduler.sync(jobs, owner=path.name)
-        for said in ("added", "changed", "removed"):
-            for job_id in getattr(report, said):
-                click.echo(f"{said} {printable(job_id)}")
-        click.echo(f"{len(jobs)} jobs of {printable(str(path))} are served.")
-        await scheduler.resume()
-        await scheduler.run()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(scheduler.run)
+            await anyio.wait_all_tasks_blocked()  # signals are noticed from here on
+            for said in ("added", "changed", "removed"):
+                for job_id in getattr(report, said):
+                    click.echo(f"{said} {printable(job_id)}")
+            click.echo(f"{len(jobs)} jobs of {printable(str(path))} are served.")
+            await scheduler.resume()
 
 
 def _store(settings: Settings, url: str) -> Any:

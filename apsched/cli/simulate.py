@@ -90,8 +90,7 @@ def simulate(jobs: list[Job], begin: datetime, end: datetime) -> Load:
         ValueError: That is more than a million runs.
     """
     by_job: Counter[str] = Counter()
-    by_hour: Counter[datetime] = Counter()
-    by_second: Counter[datetime] = Counter()
+    by_second: Counter[int] = Counter()
     total = 0
     for job in jobs:
         for moment in _times(job, begin, end):
@@ -99,11 +98,16 @@ def simulate(jobs: list[Job], begin: datetime, end: datetime) -> Load:
             if total > LIMIT:
                 raise ValueError(f"more than {LIMIT} runs would come until {end:%Y-%m-%d %H:%M}; give an earlier --to")
             by_job[job.id] += 1
-            second = moment.astimezone(UTC).replace(microsecond=0)
-            by_second[second] += 1
-            by_hour[second.replace(minute=0, second=0)] += 1
-    busiest = max(by_second.items(), key=lambda item: (item[1], -item[0].timestamp()), default=None)
-    return Load(by_job, by_hour, busiest)
+            by_second[int(moment.timestamp())] += 1
+    by_hour: Counter[datetime] = Counter()
+    for second, count in by_second.items():
+        by_hour[_utc(second - second % 3600)] += count
+    most = max(by_second.items(), key=lambda item: (item[1], -item[0]), default=None)
+    return Load(by_job, by_hour, None if most is None else (_utc(most[0]), most[1]))
+
+
+def _utc(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _times(job: Job, begin: datetime, end: datetime) -> Iterator[datetime]:
