@@ -54,6 +54,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().rstrip().splitlines()))
 
 
+def outcome_text(outcome: str, width: int) -> str:
+    """Return *outcome*, filled up to *width* columns, in its color; click leaves that out in a pipe."""
+    color = COLORS.get(outcome, "dim")
+    text = f"{outcome:{width}}"
+    return text if color == "dim" or os.environ.get("NO_COLOR") else click.style(text, fg=color)
+
+
 def printable(text: str) -> str:
     """Return *text* without what would control a terminal."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

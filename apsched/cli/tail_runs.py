@@ -10,7 +10,7 @@ import click
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
-from apsched.cli.output import COLORS, clock_text, length, print_json, printable
+from apsched.cli.output import clock_text, length, outcome_text, print_json, printable
 from apsched.cli.settings import Settings
 from apsched.cli.show_job import why
 from apsched.jobstores.base import RunFilter
@@ -117,7 +117,7 @@ def _print(run: Run, desk: Desk, as_json: bool) -> None:
     if as_json:
         print_json(run_document(run), indent=None)
         return
-    outcome = click.style(f"{run.outcome.value:9}", fg=COLORS.get(run.outcome.value, "").replace("dim", "") or None)
+    outcome = outcome_text(run.outcome.value, 9)
     took = f" in {length(run.duration)}" if run.duration is not None else ""
     said = f": {why(run)}" if why(run) else ""
     click.echo(f"{clock_text(run.nominal_time, desk.zone)}  {outcome}  {printable(run.job_id)}{took}{printable(said)}")

@@ -212,7 +212,9 @@ def _nth(step: int, unit: str) -> str:
 
 
 def _ordinal(number: int) -> str:
-    suffix = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    suffix = (
+        "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )  # codespell:ignore nd
     return f"{number}{suffix}"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +127,23 @@ def test_times_are_read_relative_to_now() -> None:
     assert read_time("now", UTC, now, "--since") == now
     assert read_time("2026-03-02 08:30", UTC, now, "--since") == datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
     assert read_time(None, UTC, now, "--since") is None
+
+
+def test_the_example_of_the_documentation_is_what_is_printed(shell: Shell) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/cli.md").read_text(encoding="utf-8")
+    line, _, printed = page.partition("```console\n$ apsched ")[2].partition("```")[0].partition("\n")
+
+    assert shell(*shlex.split(line)).out == printed
+
+
+def test_a_shell_can_complete_commands() -> None:
+    asked = {"_APSCHED_COMPLETE": "bash_complete", "COMP_WORDS": "apsched si", "COMP_CWORD": "1"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "apsched.cli"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "plain,simulate\n")
 
 
 def test_nothing_heavy_is_imported() -> None:
