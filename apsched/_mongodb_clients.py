@@ -20,6 +20,7 @@ import anyio
 from anyio import to_thread
 
 from apsched import _refs
+from apsched._one_thread import OneThread
 from apsched.exceptions import JobStoreUnavailableError, MissingExtraError
 
 try:
@@ -34,6 +35,7 @@ AUTHENTICATION_FAILED = frozenset({18, 8000})
 UNAUTHORIZED = 13
 DURABLE = WriteConcern("majority", j=True)
 SOON_DURABLE = WriteConcern(1)
+FAREWELL = 1.0  # seconds that the server has to hear of the end of a client
 THREADS = 10  # that wait for a blocking client at a time
 
 Document = dict[str, Any]
@@ -148,11 +150,16 @@ class MongoLink:
 
     async def close(self) -> None:
         """Close the client if it is ours; the server need not be there."""
-        if self._is_ours:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self.source.timeout, shield=True):
-                closed = self.client.close()
-                if inspect.isawaitable(closed):
-                    await closed
+        if not self._is_ours:
+            return
+        with anyio.CancelScope(shield=True):
+            if _kind(self.client) == "pymongo":
+                with anyio.move_on_after(FAREWELL), pymongo.timeout(FAREWELL):
+                    await self.client.close()
+                return
+            thread = OneThread("apsched-mongodb")  # since motor's client blocks here too
+            await thread.call(_close, self.client)
+            await thread.close()
 
     async def call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """
@@ -204,6 +211,11 @@ class MongoLink:
             read_concern=ReadConcern("majority" if is_durable else "local"),
             write_concern=DURABLE if is_durable else SOON_DURABLE,
         )
+
+
+def _close(client: Any) -> None:
+    with pymongo.timeout(FAREWELL):
+        client.close()
 
 
 @contextmanager

@@ -85,21 +85,26 @@ class Membership:
         await self._store.join(node, self._seconds, self._clock.now())
         self.lease = lease
 
-    async def leave(self) -> None:
-        """Be forgotten by the store, if it answers."""
+    async def leave(self, *, is_answering: bool = True) -> None:
+        """Be forgotten by the store, if it answers; one of which is known that it does not is not asked."""
         if self.lease.is_lost:
+            return
+        if not is_answering:
+            self._tell_left("it does not answer")
             return
         try:
             with anyio.fail_after(LEAVE_PATIENCE, shield=True):
                 await self._store.leave(self.lease.node)
         except Exception as exc:
-            logger.warning(
-                "node %s cannot take leave of job store %r, and will be taken for dead: %s: %s",
-                self.lease.node,
-                self._alias,
-                type(exc).__name__,
-                exc,
-            )
+            self._tell_left(f"{type(exc).__name__}: {exc}")
+
+    def _tell_left(self, why: str) -> None:
+        logger.warning(
+            "node %s cannot take leave of job store %r, and will be taken for dead: %s",
+            self.lease.node,
+            self._alias,
+            why,
+        )
 
     def ask_for_beat(self) -> None:
         """Give a sign of life now, and call `on_trusted` when that has come through."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import attrs
 from anyio.abc import TaskStatus
 
@@ -141,6 +142,7 @@ class OpenStore:
 
     async def serve(self, closing: anyio.Event, *, task_status: TaskStatus[None]) -> None:
         """Work until *closing* is set; then store how runs ended, take leave, and return."""
+        is_answering = False
         async with anyio.create_task_group() as tasks:
             loop, recorder, hints = anyio.Event(), anyio.Event(), anyio.Event()
             await tasks.start(_run, self.loop.run, loop)
@@ -149,40 +151,59 @@ class OpenStore:
                 tasks.start_soon(_run, self._hints.run, hints)
             else:
                 hints.set()
+            helping = anyio.CancelScope()
             if self._store.is_shared:
-                for helper in (self._membership, self._reaper, self._pruner, self._fetcher):
-                    tasks.start_soon(helper.run)
+                tasks.start_soon(self._membership.run)
+                tasks.start_soon(self._help, helping)
             task_status.started()
             await closing.wait()
-            await self._end_claims(loop)
-            await self._end_recording(recorder)
+            helping.cancel()
+            deadline = await self._end_claims(loop)
+            is_answering = await self._end_recording(recorder, deadline) and not self.loop.is_unsure
             self._hints.close()
-            with anyio.move_on_after(LAST_HINT):
-                await hints.wait()
+            if is_answering:
+                with anyio.move_on_after(LAST_HINT):
+                    await hints.wait()
             tasks.cancel_scope.cancel()
-        await self._membership.leave()
+        await self._membership.leave(is_answering=is_answering)
 
-    async def _end_claims(self, has_ended: anyio.Event) -> None:
-        """End the loop, and hand back what it may have claimed without knowing."""
+    async def _help(self, scope: anyio.CancelScope) -> None:
+        """Do what can be left undone at any time, until *scope* is cancelled."""
+        with scope:
+            async with anyio.create_task_group() as tasks:
+                for helper in (self._reaper, self._pruner, self._fetcher):
+                    tasks.start_soon(helper.run)
+
+    async def _end_claims(self, has_ended: anyio.Event) -> float:
+        """
+        End the loop, hand back what it may have claimed without knowing, and return until when the store is asked.
+
+        What asks it begins before then, or not at all: a transaction that is on its way cannot be cancelled, and may
+        take as long as the timeout of the store besides.
+        """
         self.loop.end()
-        with anyio.move_on_after(END_PATIENCE):
+        deadline = anyio.current_time() + END_PATIENCE
+        with anyio.CancelScope(deadline=deadline):
             await has_ended.wait()
         self.loop.abort()
-        try:
-            with anyio.fail_after(END_PATIENCE):
-                await has_ended.wait()  # a transaction may be on its way that cannot be cancelled
-                if self.loop.is_unsure:
+        with anyio.move_on_after(END_PATIENCE):
+            await has_ended.wait()
+        if self.loop.is_unsure:
+            try:
+                with anyio.fail_after(deadline - anyio.current_time()):
+                    await anyio.lowlevel.checkpoint()
                     await self.loop.adopt()
-        except Exception as exc:
-            logger.warning("job store %r cannot be asked for claims without an answer: %s", self._alias, exc)
+            except Exception as exc:
+                logger.warning("job store %r cannot be asked for claims without an answer: %s", self._alias, exc)
+        return deadline if self.loop.outage.failures else anyio.current_time() + END_PATIENCE
 
-    async def _end_recording(self, has_ended: anyio.Event) -> None:
-        """Wait until all is stored; but not for a store that has stopped answering."""
+    async def _end_recording(self, has_ended: anyio.Event, deadline: float) -> bool:
+        """Wait until all is stored, and return whether it is; not for a store that says nothing until *deadline*."""
         self._recorder.close()
         self._recorder.retry()
         while not has_ended.is_set():
             stored = self._recorder.stored
-            with anyio.move_on_after(END_PATIENCE):
+            with anyio.CancelScope(deadline=deadline):
                 await has_ended.wait()
             if not has_ended.is_set() and self._recorder.stored == stored and not self._recorder.expected:
                 logger.error(
@@ -191,7 +212,9 @@ class OpenStore:
                     self._alias,
                     self._recorder.backlog,
                 )
-                return
+                return False
+            deadline = anyio.current_time() + END_PATIENCE
+        return True
 
 
 async def _run(func: Callable[..., Coroutine[Any, Any, None]], has_ended: anyio.Event, **options: Any) -> None:

@@ -31,6 +31,8 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 PAUSES = (0.005, 0.02, 0.05, 0.1, 0.2, 0.4)  # seconds before each repeat
+FAREWELL = 1.0  # seconds that the server has to close connections, before that is done without it
+MOST_CONNECTIONS = 1000  # that a pool can hold
 THREADS = 10  # transactions at a time on an engine that blocks
 
 
@@ -142,10 +144,18 @@ class AsyncTransactions(Transactions):
         with anyio.CancelScope(shield=True):
             try:
                 if self._is_ours:
-                    with anyio.move_on_after(self._timeout):
-                        await self._bridge.call(self._engine.dispose)
+                    await self._bridge.call(self._dispose)
             finally:
                 await self._bridge.__aexit__(exc_type, exc, traceback)
+
+    async def _dispose(self) -> None:
+        """Close all connections; the server need not be there."""
+        patience = FAREWELL
+        for _ in range(MOST_CONNECTIONS):
+            with anyio.move_on_after(patience):
+                await self._engine.dispose()
+                return
+            patience = 0.0  # what was cut off was the close of one connection, and others are left
 
     async def _try(self, work: Work[T], attempt: _Attempt, deadline: float, *, is_single: bool) -> T:
         return await self._bridge.call(self._connect, work, attempt, deadline, is_single)
@@ -175,7 +185,7 @@ class SyncTransactions(Transactions):
     ) -> None:
         with anyio.CancelScope(shield=True):
             if self._is_ours:
-                with anyio.move_on_after(self._timeout):
+                with anyio.move_on_after(FAREWELL):
                     await self._threads.call(self._engine.dispose)
             await self._threads.close()
 
