@@ -18,6 +18,7 @@ MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+SUFFIXES: Final = {1: "st", 2: "nd", 3: "rd"}  # codespell:ignore nd
 CLOCK_TIMES: Final = 6  # that are listed one by one at most
 
 Name = Callable[[str], str]
@@ -212,9 +213,7 @@ def _nth(step: int, unit: str) -> str:
 
 
 def _ordinal(number: int) -> str:
-    suffix = (
-        "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    )  # codespell:ignore nd
+    suffix = "th" if 10 < number % 100 < 14 else SUFFIXES.get(number % 10, "th")
     return f"{number}{suffix}"
 
 
