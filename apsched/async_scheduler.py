@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
-from apsched import _eventloop, _timezones
+from apsched import _eventloop, _servers, _timezones
 from apsched._configuration import PREFIXES, configurable, make_part
 from apsched._job_files import JobFiles
 from apsched._portal import drive
@@ -294,6 +294,8 @@ class AsyncScheduler(JobFiles, RunHistory):
             await self._host.__aexit__(None, None, None)
             await anyio.lowlevel.checkpoint_if_cancelled()  # what came of a cancellation is no error of its own
             raise _only(error) from None
+        if not any(store.is_persistent for store in self._stores.values()):
+            _servers.warn_of_workers()
         return self
 
     async def __aexit__(

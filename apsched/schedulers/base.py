@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from apsched import _servers
 from apsched._configuration import PREFIXES, configurable
 from apsched._portal import Portal
 from apsched.async_scheduler import (
@@ -38,7 +39,6 @@ from apsched.job import Job, JobDefaults
 from apsched.jobstores.base import BaseJobStore, JobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Run
-from apsched.schedulers import _servers
 
 __all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
 
@@ -303,8 +303,6 @@ class BaseScheduler:
             self._portal.start(functools.partial(self._serve, paused), daemon=self._daemon)
         finally:
             self._starting.release()
-        if not any(store.is_persistent for store in self._core._stores.values()):
-            _servers.warn_of_workers()
 
     def shutdown(self, wait: bool | float = True) -> None:
         """

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apsched import _servers
+from apsched.async_scheduler import AsyncScheduler
 from apsched.exceptions import SchedulerStateError
-from apsched.schedulers import _servers
 from apsched.schedulers.background import BackgroundScheduler
 
 if TYPE_CHECKING:
@@ -62,6 +63,18 @@ def test_several_workers_with_jobs_in_memory_are_warned_of_once(
     assert len(warnings) == 1
     assert "one of 4 worker processes" in warnings[0]
     assert "up to 4 times" in warnings[0]
+
+
+async def test_several_workers_with_an_asynchronous_scheduler_are_warned_of_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["uvicorn", "app:app", "--workers", "2"])
+
+    async with AsyncScheduler():
+        pass
+
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "one of 2 worker processes" in warning
 
 
 def test_one_worker_is_not_warned_of(make: Make, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""See in which application server a scheduler is started (layer 9)."""
+"""See in which application server a scheduler is started (layer 0)."""
 
 from __future__ import annotations
 
