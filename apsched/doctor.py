@@ -95,7 +95,7 @@ async def _examine_due(store: JobStore, job_id: str, since: datetime) -> list[Fi
     if job is None or job.quarantine is not None or job.next_run_time is None or job.next_run_time >= since:
         return []
     due = job.next_run_time.isoformat()
-    earliest = await store.next_run_time({job.executor: 1})
+    earliest = await store.next_run_time({job.executor: 1}, "")  # for a node that has tried nothing yet
     if earliest is None or earliest > job.next_run_time:
         found = "nothing" if earliest is None else f"{earliest.isoformat()} as the next time"
         detail = f"it is due since {due}, but looks for the executor {job.executor!r} find {found}"

@@ -227,7 +227,7 @@ class StoreLoop:
             await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
             return
         self._is_starved = bool(busy)
-        until = self._bound(now, await self._store.next_run_time(left))
+        until = self._bound(now, await self._store.next_run_time(left, lease.node))
         await self._sleep(until)
 
     async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:

@@ -113,8 +113,8 @@ class BridgedJobStore(MemoryJobStore):
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
         return await self._call(self._select, where, limit, after)
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
-        return await self._call(self._next_run_time, slots)
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
+        return await self._call(self._next_run_time, slots, owner)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         return await self._call(self._take_due, now, slots, plan, owner)
@@ -217,9 +217,9 @@ class BridgedJobStore(MemoryJobStore):
             jobs = [job for job in jobs if _place(job) > place]
         return [job.copy() for job in jobs if where.accepts(job)][:limit]
 
-    def _next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+    def _next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         self._heaps.clear()
-        if (now := drive(super().next_run_time(slots))) is not None:  # a pending run may start
+        if (now := drive(super().next_run_time(slots, owner))) is not None:  # a pending run may start
             return now
         if all(slots.values()) and not self._quarantined:
             return self._store.get_next_run_time()

@@ -227,13 +227,14 @@ class JobStore(ABC):
         """
 
     @abstractmethod
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         """
         Return when there will be something for `take_due` to do.
 
         Args:
             slots: What `take_due` will be given. Of executors that have 0, and of those that it leaves to other nodes,
                 nothing counts.
+            owner: The node that asks; jobs whose callables it has not found do not count.
 
         Returns:
             The earliest `next_run_time`; a time in the past if a pending run could be claimed now; None if there is
@@ -254,7 +255,9 @@ class JobStore(ABC):
                 alone. A job whose alias is not among them is left to other nodes by a shared store; any other store
                 gives it to *plan*, which quarantines it.
             plan: What is to become of one job. Not called for pending runs, whose fate is decided, nor for a job that
-                cannot be read or whose callable cannot be found: that is quarantined with the reason.
+                cannot be read or whose callable cannot be found: that is quarantined with the reason. A job whose
+                callable *owner* does not find stays due for other nodes of a shared store, which run it although it is
+                shown as quarantined; *owner* gets it again when it is changed or a node joins.
             owner: The node that claims.
 
         Returns:

@@ -121,7 +121,7 @@ class MemoryJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         if self._pending and any(self._claimable(alias) for alias, free in slots.items() if free > 0):
             return LONG_AGO
         counting = (alias for alias in self._heaps if slots.get(alias, 1) > 0)

@@ -30,6 +30,7 @@ from apsched.jobstores._mongodb import claiming, finishing, history, listing, no
 from apsched.jobstores._mongodb.deciding import Collections
 from apsched.jobstores._mongodb.documents import Documents
 from apsched.jobstores._mongodb.schema import Names, prepare
+from apsched.jobstores._unfit import Unfit
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Plan, Planner, Run
@@ -94,6 +95,7 @@ class MongoDBJobStore(BlockingMethods):
         self._keep_runs = keep_runs
         self._clock = SystemClock()
         self._crowd = claiming.Crowd()
+        self._unfit = Unfit()
         self._bridge = Bridge()
         self._stack = AsyncExitStack()
         self._at: Collections | None = None
@@ -167,12 +169,12 @@ class MongoDBJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
-        moment = await self._call(claiming.next_moment, slots)
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
+        moment = await self._call(claiming.next_moment, self._unfit, slots, owner)
         return None if moment is None else from_micros(moment)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
-        return await self._call(claiming.take_due, self._crowd, now, slots, plan, owner)
+        return await self._call(claiming.take_due, self._crowd, self._unfit, now, slots, plan, owner)
 
     async def claimed(self, owner: str) -> list[Plan]:
         return await self._call(claiming.claimed, owner)
@@ -195,6 +197,7 @@ class MongoDBJobStore(BlockingMethods):
 
     async def join(self, node: str, lease: float, now: datetime) -> None:
         await self._call(nodes.join, node, lease, now)
+        self._unfit.forget()
 
     async def leave(self, node: str) -> None:
         await self._call(nodes.leave, node)

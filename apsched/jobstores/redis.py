@@ -53,6 +53,7 @@ from apsched.jobstores._redis._rows import (
     state_of,
     write_run,
 )
+from apsched.jobstores._unfit import Unfit
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Outcome, Plan, Planner, Run
@@ -142,6 +143,7 @@ class RedisJobStore(BlockingMethods):
         self._tag = f"{{{jobs_key}}}"
         self._keep_runs = keep_runs
         self._timeout = timeout
+        self._unfit = Unfit()
         self._bridge = Bridge()
         self._connection: Connection | None = None
 
@@ -324,9 +326,10 @@ class RedisJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
-        aliases = [alias.encode("utf-8", "surrogatepass") for alias, free in slots.items() if free > 0]
-        moment = await self._bridge.call(self._run, "next", *aliases)
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
+        args = self._unfit_args(owner)
+        args += [alias.encode("utf-8", "surrogatepass") for alias, free in slots.items() if free > 0]
+        moment = await self._bridge.call(lambda: self._run("next", *args))
         if moment is None:
             return None
         return LONG_AGO if moment == b"now" else from_micros(int(moment))
@@ -356,6 +359,7 @@ class RedisJobStore(BlockingMethods):
     ) -> tuple[list[Plan], bool]:
         """Claim once; return what was stored, and whether no job was changed by others meanwhile."""
         look: list[str | bytes | int] = [name_of(owner), micros(now), HOLD // MICROSECOND]
+        look += self._unfit_args(owner)
         for alias, free in slots.items():
             if free > 0:
                 look += (alias.encode("utf-8", "surrogatepass"), str(free))
@@ -366,6 +370,9 @@ class RedisJobStore(BlockingMethods):
             raise LeaseLostError(owner)
         claims = self._read_claims(reply[0])
         held = [read_job(self._codec, *row, resolve=True) for row in rows_of(reply[1], 3)]
+        marks: dict[Any, bytes] = dict(rows_of(reply[3], 2))  # type: ignore[arg-type]  # they are pairs
+        for each in [known for known, _ in claims] + held:
+            self._unfit.note(each.job, owner, now, marks.get(each.key, b"").decode(errors="replace"))
         if not claims and not held:
             return [], True
         keys = [stored.key for stored in held]
@@ -373,7 +380,7 @@ class RedisJobStore(BlockingMethods):
         stored: list[Plan] = []
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            sound = await self._sort_out(claims)
+            sound = await self._sort_out(claims, owner)
             self._plan(held, self._read_open(held, reply[2]), plan, now, owner, planned, may_raise and not claims)
             with anyio.CancelScope(shield=True):
                 stored = await self._commit(planned, owner)
@@ -403,7 +410,12 @@ class RedisJobStore(BlockingMethods):
                 found.setdefault(int(place), []).append(run)
         return found
 
-    async def _sort_out(self, claims: Sequence[tuple[StoredJob, Run]]) -> list[Plan]:
+    def _unfit_args(self, owner: str) -> list[str | bytes | int]:
+        """Return which jobs *owner* has tried in vain, for a script."""
+        unfit = self._unfit.of(owner)
+        return [len(unfit), *(part for job_id, mark in unfit.items() for part in (key_of(job_id), mark.encode()))]
+
+    async def _sort_out(self, claims: Sequence[tuple[StoredJob, Run]], owner: str) -> list[Plan]:
         """Return plans of pending runs that were claimed; give back those of jobs that cannot run here."""
         plans = []
         unfit: dict[bytes, Plan] = {}
@@ -417,7 +429,8 @@ class RedisJobStore(BlockingMethods):
             else:
                 plans.append(Plan(job=stored.job, runs=(run,)))
         if unfit:
-            await self._run("quarantine", *[part for key, each in unfit.items() for part in (key, _reason(each))])
+            rows = [(key, _reason(each), self._unfit.mark_of(each.job, owner) or "") for key, each in unfit.items()]
+            await self._run("quarantine", *[part for row in rows for part in row])
         if back:
             await self._finish(back)
         return [*plans, *unfit.values()]
@@ -464,7 +477,9 @@ class RedisJobStore(BlockingMethods):
         args: list[str | bytes | int] = [name_of(owner), self._keep_runs]
         for stored, plan in planned:
             if plan.quarantine is not None:
-                args += (stored.key, stored.state, stored.executor, b"", _reason(plan), 0)
+                mark = self._unfit.mark_of(plan.job, owner)
+                kind, reason = (b"", _reason(plan)) if mark is None else (b"M", mark.encode())
+                args += (stored.key, stored.state, stored.executor, kind, reason, 0)
                 continue
             state, next_run = state_after(stored.state, plan), micros(plan.next_run_time)
             args += (stored.key, stored.state, stored.executor, state, next_run, len(plan.runs))
@@ -581,6 +596,7 @@ class RedisJobStore(BlockingMethods):
 
     async def join(self, node: str, lease: float, now: datetime) -> None:
         await self._bridge.call(self._run, "join", name_of(node), repr(float(lease)), micros(now))
+        self._unfit.forget()
 
     async def leave(self, node: str) -> None:
         await self._bridge.call(self._run, "leave", name_of(node))

@@ -43,6 +43,7 @@ from apsched.jobstores._sql.rows import Values, is_storable, job_values
 from apsched.jobstores._sql.runs import Runs
 from apsched.jobstores._sql.schema import REVISION, Tables
 from apsched.jobstores._sql.transactions import Transactions, Work, make_transactions
+from apsched.jobstores._unfit import Unfit
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
 from apsched.run import Plan, Planner, Run
@@ -132,7 +133,8 @@ class SQLAlchemyJobStore(BlockingMethods):
         self._codec = JobCodec(serializer, allowed_modules)
         self._jobs = Jobs(self._tables, self._codec)
         self._runs = Runs(self._tables, self._codec, self._jobs)
-        self._claims = Claims(self._tables, self._codec, self._jobs, self._runs)
+        self._unfit = Unfit()
+        self._claims = Claims(self._tables, self._codec, self._jobs, self._runs, self._unfit)
         self._nodes = Nodes(self._tables, self._codec, self._jobs)
         self._history = History(self._tables, self._codec)
         self._pruning = Pruning(self._tables)
@@ -225,8 +227,8 @@ class SQLAlchemyJobStore(BlockingMethods):
 
     # claims
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
-        moment = await self._query(partial(self._claims.next_due, slots=slots))
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
+        moment = await self._query(partial(self._claims.next_due, slots=slots, owner=owner))
         return None if moment is None else from_micros(moment)
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
@@ -284,6 +286,7 @@ class SQLAlchemyJobStore(BlockingMethods):
 
     async def join(self, node: str, lease: float, now: datetime) -> None:
         await self._run(partial(self._nodes.join, node=node, lease=lease, now=to_micros(now)), MANY)
+        self._unfit.forget()
 
     async def leave(self, node: str) -> None:
         await self._run(partial(self._nodes.leave, node=node))

@@ -68,9 +68,9 @@ class Line(MemoryJobStore):
         await self._reach("add")
         return await super().add(jobs, merge)
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         await self._reach("next_run_time")
-        return await super().next_run_time(self._named(slots))
+        return await super().next_run_time(self._named(slots), owner)
 
     def _named(self, slots: Mapping[str, int]) -> Mapping[str, int]:
         """Name all executors, so that jobs of those that are not among *slots* are left alone, as in a shared store."""

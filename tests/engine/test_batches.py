@@ -30,10 +30,10 @@ class CountingStore(MemoryJobStore):
         self.looks.append(len(plans))
         return plans
 
-    async def next_run_time(self, slots: Mapping[str, int]) -> datetime | None:
+    async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         if not all(slots.values()):
             self.asked.set()
-        return await super().next_run_time(slots)
+        return await super().next_run_time(slots, owner)
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         self.batches.append(len(runs))

@@ -371,7 +371,7 @@ class MemoryStoreMachine(RuleBasedStateMachine):
     @invariant()
     def what_comes_next_agrees(self) -> None:
         for alias in ALIASES:
-            moment = drive(self.store.next_run_time({other: int(other == alias) for other in ALIASES}))
+            moment = drive(self.store.next_run_time({other: int(other == alias) for other in ALIASES}, "a"))
             dues = [
                 job.due for job in self.jobs.values() if job.executor == alias and not job.is_quarantined and job.due
             ]

@@ -680,7 +680,7 @@ async def test_a_damaged_job_is_quarantined_and_others_run(
     await store.claimed("a")
     await store.reap({}, lost)
     await store.runs(RunFilter(), ALL)
-    await store.next_run_time({"default": 1})
+    await store.next_run_time({"default": 1}, "a")
     await store.remove("broken")
     assert await store.get("broken") is None
 
@@ -691,7 +691,7 @@ async def test_a_due_time_that_was_damaged_shows_as_quarantine(store: MongoDBJob
 
     assert list(outcomes_by_id(await take(store))) == ["sound"]
     assert "due must be a whole number, got 'now'" in str((await get_job(store, "broken")).quarantine)
-    assert await store.next_run_time({"default": 1}) == T0 + timedelta(seconds=10)
+    assert await store.next_run_time({"default": 1}, "a") == T0 + timedelta(seconds=10)
 
 
 async def test_a_damaged_job_cannot_be_changed_but_replaced(store: MongoDBJobStore, raw: Any) -> None:

@@ -271,7 +271,7 @@ async def test_a_server_that_does_not_answer_is_given_up_and_used_again(redis_se
                 await take(store)
             proxy.cut()
             with pytest.raises(JobStoreUnavailableError, match="cannot be reached"):
-                await store.next_run_time({"default": 1})
+                await store.next_run_time({"default": 1}, "a")
             proxy.heal()
 
             assert [run.job_id for run in [await take_one(store, T0 + HOLD)]] == ["job"]
@@ -365,7 +365,7 @@ async def test_jobs_that_a_node_is_planning_for_are_not_given_to_others_and_are_
 
     async def look() -> None:
         async with RedisJobStore(url=redis_database) as other:
-            seen.append(await other.next_run_time({"default": 1}))
+            seen.append(await other.next_run_time({"default": 1}, "a"))
             seen.append(ids_of([plan.job for plan in await take(other, T0, owner="b")]))
             seen.append(ids_of([plan.job for plan in await take(other, T0 + TICK, owner="b")]))
 
@@ -498,7 +498,7 @@ async def test_a_damaged_job_is_quarantined_and_the_others_go_on(
     assert plans["bad"].runs == ()
     assert outcomes_of(plans["good"].runs) == [RUNNING]
     assert await take(store) == []
-    assert await store.next_run_time({"default": 1}) == T0 + timedelta(seconds=10)
+    assert await store.next_run_time({"default": 1}, "a") == T0 + timedelta(seconds=10)
     assert raw.hget(f"{TAG}:definitions", "bad") == before
     assert (await get_job(store, "bad")).quarantine
     await store.add([make_job("bad", due=FAR)], second)
@@ -632,7 +632,7 @@ async def test_four_nodes_drain_a_thousand_jobs_and_none_runs_twice(store: Redis
     claimed: list[str] = []
 
     async def work(store: RedisJobStore, node: str) -> None:
-        while await store.next_run_time({"default": 1}) == T0:
+        while await store.next_run_time({"default": 1}, "a") == T0:
             plans = await take(store, T0, {"default": 50}, claim_last, node)
             claimed.extend(run.id for plan in plans for run in plan.runs)
             await store.finish([ended(run) for plan in plans for run in plan.runs])

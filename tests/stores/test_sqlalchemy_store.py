@@ -636,7 +636,7 @@ async def test_a_damaged_job_is_quarantined_and_the_others_run(
     assert ids_of(await store.select(JobFilter(is_quarantined=True))) == ["broken"]
     assert raw.execute("SELECT definition, next_run_time FROM apsched_jobs WHERE id = 'broken'").fetchall() == damaged
     assert await take(store) == []
-    assert await store.next_run_time({"default": 1}) == T0 + timedelta(seconds=10)
+    assert await store.next_run_time({"default": 1}, "a") == T0 + timedelta(seconds=10)
     with pytest.raises(TransientJobError, match="cannot be changed because it cannot be read"):
         await store.update("broken", setting(name="changed"))
     with pytest.raises(ConflictingIdError):
@@ -739,7 +739,7 @@ async def test_damaged_runs_harm_no_other(store: SQLAlchemyJobStore, raw: sqlite
     assert {plan.job.id for plan in await take(store, T0 + timedelta(seconds=10))} >= {"sound"}
     assert "sound" in {plan.job.id for plan in await store.claimed("a")}
     await store.claimed("b")
-    await store.next_run_time({"default": 1})
+    await store.next_run_time({"default": 1}, "a")
     assert "sound" in {run.job_id for run in await history(store)}
     await history(store, "under way")
     await store.reap({"b": 0}, lost)
@@ -783,7 +783,7 @@ async def test_a_pending_run_without_a_nominal_time_has_failed_and_keeps_no_loop
 
     assert [plan.job.id for plan in await take(store)] == ["other"]
 
-    assert await store.next_run_time({"default": 1}) == FAR
+    assert await store.next_run_time({"default": 1}, "a") == FAR
     (known,) = await history(store, "job")
     assert known.outcome is FAILED
     assert "its record in the store is damaged" in str(known.reason)

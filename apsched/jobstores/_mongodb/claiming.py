@@ -42,6 +42,7 @@ from apsched.jobstores._mongodb.documents import (
     waiting,
 )
 from apsched.jobstores._mongodb.settling import settle_token
+from apsched.jobstores._unfit import Unfit
 from apsched.run import Outcome, Plan, Planner, Run
 
 WINDOWS = 8  # among which nodes that race choose where to look
@@ -113,7 +114,7 @@ class _Draft:
                     cancel = () if run.outcome is Outcome.RUNNING else self.plan.cancel
                     self.plan = attrs.evolve(self.plan, runs=kept, cancel=cancel)
 
-    def decision(self, at: Collections, token: ObjectId, owner: str) -> Decision:
+    def decision(self, at: Collections, unfit: Unfit, token: ObjectId, owner: str) -> Decision:
         """Return what is to be stored."""
         plan, fields = self.plan, dict[str, object]()
         planned: Sequence[Run] = () if plan is None else plan.runs
@@ -132,21 +133,22 @@ class _Draft:
             fields["pending"] = by_nominal_time(kept + pending)
             fields["waiting"] = waiting(kept + pending)
         if plan is not None:
-            fields |= _fields(plan)
+            mark = unfit.mark_of(plan.job, owner)
+            fields |= _fields(plan) if mark is None else {"mark": mark}
         return Decision(self.document, fields, entries)
 
 
 async def take_due(
-    at: Collections, crowd: Crowd, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str
+    at: Collections, crowd: Crowd, unfit: Unfit, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str
 ) -> list[Plan]:
     """Do what the port says of `take_due`."""
     attempt = 0
     while True:
-        drafts = await _plan_all(at, crowd, now, slots, plan, owner)
+        drafts = await _plan_all(at, crowd, unfit, now, slots, plan, owner)
         if not drafts:
             return []
         token = new_token()
-        decisions = {draft.job.id: draft.decision(at, token, owner) for draft in drafts}
+        decisions = {draft.job.id: draft.decision(at, unfit, token, owner) for draft in drafts}
         held = await decide(at, list(decisions.values()), token)
         won = drafts if held == len(drafts) else await _won(at, drafts, token)
         crowd.note(len(drafts), len(drafts) - len(won))
@@ -166,16 +168,16 @@ async def take_due(
 
 
 async def _plan_all(
-    at: Collections, crowd: Crowd, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str
+    at: Collections, crowd: Crowd, unfit: Unfit, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str
 ) -> list[_Draft]:
     """Look, and decide what is to become of what is found."""
     free = {alias: number for alias, number in slots.items() if number > 0}
     moment = to_micros(now)
     window = crowd.choose()
-    found = await _look(at, owner, free, moment, window)
+    found = await _look(at, unfit, owner, free, moment, window)
     if window and not found:
-        found = await _look(at, owner, free, moment, 0)
-    drafts = [_draft(at, document) for document in found]
+        found = await _look(at, unfit, owner, free, moment, 0)
+    drafts = [_draft(at, unfit, document, now, owner) for document in found]
     _claim_pending(drafts, free, now, owner)
     _plan_due(drafts, free, moment, now, plan, owner)
     drafts = [draft for draft in drafts if draft.plans]
@@ -195,17 +197,18 @@ async def claimed(at: Collections, owner: str) -> list[Plan]:
     return plans
 
 
-async def next_moment(at: Collections, slots: Mapping[str, int]) -> int | None:
+async def next_moment(at: Collections, unfit: Unfit, slots: Mapping[str, int], owner: str) -> int | None:
     """Return the microsecond that `next_run_time` of the port returns; 0 for a pending run that may start."""
     aliases = [alias for alias, free in slots.items() if free > 0]
     if not aliases:
         return None
-    pending = {"waiting": {"$lt": NEVER}, "executor": {"$in": aliases}, "quarantine": None, "$expr": HAS_ROOM}
+    is_fit = _is_fit(unfit, owner)
+    pending = {"waiting": {"$lt": NEVER}, "executor": {"$in": aliases}, "quarantine": None, "$expr": HAS_ROOM, **is_fit}
     if await at.link.find(at.jobs, pending, limit=1, projection={"_id": 1}):
         return 0
     branches: list[list[Document]] = [
         [
-            {"$match": {"executor": alias, "due": {"$lt": NEVER}}},
+            {"$match": {"executor": alias, "due": {"$lt": NEVER}, **is_fit}},
             {"$sort": {"due": 1}},
             {"$limit": 1},
             {"$project": {"_id": 0, "due": 1}},
@@ -217,19 +220,30 @@ async def next_moment(at: Collections, slots: Mapping[str, int]) -> int | None:
     return min((int(first["due"]) for first in firsts if isinstance(first["due"], int)), default=None)
 
 
-async def _look(at: Collections, owner: str, free: Mapping[str, int], moment: int, window: int) -> list[Document]:
+def _is_fit(unfit: Unfit, owner: str) -> Document:
+    """Return the condition that a job is none of those that *owner* has marked."""
+    tried = unfit.of(owner)
+    if not tried:
+        return {}
+    return {"$nor": [{"_id": {"$in": list(tried)}, "mark": {"$in": sorted(set(tried.values()))}}]}
+
+
+async def _look(
+    at: Collections, unfit: Unfit, owner: str, free: Mapping[str, int], moment: int, window: int
+) -> list[Document]:
     """Return documents of what may be claimed: those of pending runs first, then due ones, the earliest first."""
     pipeline: list[Document] = [
         {"$match": {"_id": owner, "is_dead": False}},
         {"$project": {"is_node": {"$literal": 1}}},
     ]
-    pending = {"waiting": {"$lt": NEVER}, "quarantine": None, "$expr": HAS_ROOM}
+    is_fit = _is_fit(unfit, owner)
+    pending = {"waiting": {"$lt": NEVER}, "quarantine": None, "$expr": HAS_ROOM, **is_fit}
     branches = [
         [{"$match": {"executor": alias, **pending}}, {"$sort": {"waiting": 1}}, {"$limit": number}]
         for alias, number in free.items()
     ] + [
         [
-            {"$match": {"executor": alias, "due": {"$lte": Int64(moment)}}},
+            {"$match": {"executor": alias, "due": {"$lte": Int64(moment)}, **is_fit}},
             {"$sort": {"due": 1}},
             {"$skip": window * number},
             {"$limit": number},
@@ -243,8 +257,9 @@ async def _look(at: Collections, owner: str, free: Mapping[str, int], moment: in
     return list({document["_id"]: document for document in found[1:]}.values())
 
 
-def _draft(at: Collections, document: Document) -> _Draft:
+def _draft(at: Collections, unfit: Unfit, document: Document, now: datetime, owner: str) -> _Draft:
     job = at.documents.job(document, resolve=True)
+    unfit.note(job, owner, now, document.get("mark"))
     open_runs: list[Run] = []
     if job.quarantine is None:
         try:

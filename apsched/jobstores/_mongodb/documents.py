@@ -4,6 +4,7 @@ A document of the collection of jobs:
 
     _id, definition, executor, quarantine, max_instances, keep_runs, tags     what it is
     next_run_time, next_nominal_time                                          NEVER and None if it is paused
+    mark      why some node cannot run it, which others may
     due       next_run_time if it may be taken then, else NEVER
     state     present; or gone (finished, removed) with runs that are not settled
     rev       an id that every decision about the job replaces
@@ -75,6 +76,7 @@ class Documents:
             "definition": Binary(definition),
             "executor": job.executor,
             "quarantine": None if job.quarantine is None else valid(job.quarantine),
+            "mark": None,
             "max_instances": None if job.overlap == "allow" else job.max_instances,
             "keep_runs": job.keep_runs,
             "tags": [tag_key(*tag) for tag in job.tags.items()],
@@ -100,14 +102,15 @@ class Documents:
             ) from None
 
     def job(self, document: Document, *, resolve: bool = False) -> Job:
-        """Return the job; a quarantined one if the document cannot be read."""
+        """Return the job; a quarantined one if the document cannot be read, or to be run if it cannot be."""
+        mark = None if resolve else document.get("mark")
         next_run_time = document.get("next_run_time")
         return self._codec.decode(
             document["_id"],
             document.get("definition"),  # type: ignore[arg-type]  # whatever stands there, the codec says what is wrong
             _plain(document.get("next_nominal_time")),
             None if next_run_time == NEVER else _plain(next_run_time),
-            document.get("quarantine") or _damage(document),
+            document.get("quarantine") or mark or _damage(document),
             resolve=resolve,
         )
 

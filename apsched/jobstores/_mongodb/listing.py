@@ -182,7 +182,8 @@ async def select(at: Collections, where: JobFilter, limit: int | None, after: st
     if where.tags:
         conditions["tags"] = {"$all": [tag_key(*tag) for tag in where.tags.items()]}
     if where.is_quarantined is not None:
-        conditions["quarantine"] = {"$gt": ""} if where.is_quarantined else None
+        is_told = [{"quarantine": {"$gt": ""}}, {"mark": {"$gt": ""}}]
+        conditions["$and"] = [{"$or" if where.is_quarantined else "$nor": is_told}]
     if limit == 0:
         return []
     found = await at.link.find(

@@ -35,6 +35,7 @@ async def join(at: Collections, node: str, lease: float, now: datetime) -> None:
     due = {"$cond": [is_due, "$next_run_time", NEVER]}
     released = [{"$set": {"quarantine": None, "due": due, "rev": new_token()}}]
     await at.link.call(at.jobs.update_many, {"quarantine": {"$gt": ""}}, released)
+    await at.link.call(at.jobs.update_many, {"mark": {"$gt": ""}}, {"$set": {"mark": None}})
 
 
 async def leave(at: Collections, node: str) -> None:

@@ -38,6 +38,7 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("executor", 1), ("waiting", 1)], {"partialFilterExpression": {"waiting": {"$lt": NEVER}}}),
         ([("waiting", 1)], {"partialFilterExpression": {"waiting": {"$lt": NEVER}}}),
         ([("quarantine", 1)], {"partialFilterExpression": {"quarantine": {"$gt": ""}}}),
+        ([("mark", 1)], {"partialFilterExpression": {"mark": {"$gt": ""}}}),
         ([("tags", 1)], {"partialFilterExpression": {"tags": {"$gt": ""}}}),
     ],
     "runs": [

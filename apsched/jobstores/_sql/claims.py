@@ -49,6 +49,7 @@ from apsched.jobstores._sql.rows import (
 from apsched.jobstores._sql.runs import Runs
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
 from apsched.jobstores._sql.untimed import end_untimed
+from apsched.jobstores._unfit import Unfit
 from apsched.run import Outcome, Plan, Planner, Run
 from apsched.serializers.base import unreadable_arguments
 
@@ -87,13 +88,15 @@ class Claims:
         codec: Reads and writes what jobs and runs consist of.
         jobs: The jobs of the same store.
         runs: The runs of the same store.
+        unfit: The jobs that nodes of this process cannot run.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, runs: Runs) -> None:
+    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, runs: Runs, unfit: Unfit) -> None:
         self._tables = tables
         self._codec = codec
         self._jobs = jobs
         self._runs = runs
+        self._unfit = unfit
         self._insert = Change(tables.runs, RUN_COLUMNS)
         self._advance = Change(tables.jobs, ADVANCE_COLUMNS, key=1)
         self._claim = Change(
@@ -134,15 +137,16 @@ class Claims:
     # due jobs
 
     def _take_jobs(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Plan]:
-        rows = self._due_rows(connection, free, look.now)
+        rows = self._due_rows(connection, free, look)
         if not rows:
             return []
+        marks = {row[0]: row[3] for row in rows if row[3] is not None}
         open_runs = self._open_runs(connection, [row[0] for row in rows])
         plans = [self._plan(row, open_runs, look) for row in rows]
         if look.is_careful:
             plans = self._drop_recorded(connection, plans)
         runs = [run_values(run, self._codec) for plan in plans for run in plan.runs]
-        jobs = [_advanced(plan) for plan in plans]
+        jobs = [self._advanced(plan, marks.get(plan.job.id), look.owner) for plan in plans]
         try:
             bulk_of(connection).write_both(connection, (self._insert, runs), (self._advance, jobs))
         except IntegrityError:
@@ -159,29 +163,46 @@ class Claims:
                 plan.job.next_nominal_time, plan.job.next_run_time = plan.next_nominal_time, plan.next_run_time
         return plans
 
-    def _due_rows(self, connection: Connection, free: Mapping[str, int], now: datetime) -> list[Any]:
-        values: dict[str, Any] = {"now": to_micros(now)}
+    def _due_rows(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Any]:
+        unfit = self._unfit_values(look.owner)
+        values = {"now": to_micros(look.now), **unfit}
         for place, (alias, count) in enumerate(free.items()):
             values |= {f"alias_{place}": alias, f"count_{place}": count}
-        rows = list(connection.execute(self._due(len(free)), values))
+        rows = list(connection.execute(self._due(len(free), bool(unfit)), values))
         return rows if len(free) == 1 else sorted(rows, key=lambda row: row[5])
 
-    def _make_due(self, aliases: int) -> Any:
+    def _make_due(self, aliases: int, has_unfit: bool) -> Any:
         """Return the query of the due jobs of so many executors, each with a limit of its own."""
         if aliases == 1:
-            return self._due_of(0)
-        parts = [self._due_of(place).subquery() for place in range(aliases)]
+            return self._due_of(0, has_unfit)
+        parts = [self._due_of(place, has_unfit).subquery() for place in range(aliases)]
         return union_all(*(select(part) for part in parts))
 
-    def _due_of(self, place: int) -> Any:
+    def _due_of(self, place: int, has_unfit: bool) -> Any:
         jobs = self._tables.jobs
         return (
             select(*self._jobs.columns, jobs.c.due_time)
             .where(jobs.c.executor == bindparam(f"alias_{place}"), jobs.c.due_time <= bindparam("now"))
+            .where(*self._is_fit(has_unfit))
             .order_by(jobs.c.due_time)
             .limit(bindparam(f"count_{place}"))
             .with_for_update(skip_locked=True)
         )
+
+    def _is_fit(self, has_unfit: bool) -> Iterator[ColumnElement[bool]]:
+        """Say that a job is none of those that the node has marked."""
+        if has_unfit:
+            jobs = self._tables.jobs
+            yield or_(
+                jobs.c.quarantine.is_(None),
+                jobs.c.id.not_in(bindparam("unfit", expanding=True)),
+                jobs.c.quarantine.not_in(bindparam("marks", expanding=True)),
+            )
+
+    def _unfit_values(self, owner: str) -> dict[str, Any]:
+        """Return the values for `_is_fit`; none if there is nothing to pass over."""
+        unfit = self._unfit.of(owner)
+        return {"unfit": list(unfit), "marks": sorted(set(unfit.values()))} if unfit else {}
 
     def _open_runs(self, connection: Connection, ids: Sequence[str]) -> dict[str, list[Run]]:
         runs = self._tables.runs
@@ -192,7 +213,7 @@ class Claims:
         return found
 
     def _plan(self, row: Sequence[Any], open_runs: Mapping[str, list[Run]], look: Look) -> Plan:
-        job = job_of(row, self._codec, resolve=True)
+        job = self._job_of(row, look)
         if job.quarantine is not None:
             return Plan(job=job, quarantine=job.quarantine)
         return look.plan(job, open_runs.get(job.id, ()), look.now, look.owner)
@@ -206,9 +227,11 @@ class Claims:
     def _claim_pending(self, connection: Connection, alias: str, limit: int, look: Look) -> list[Plan]:
         jobs = self._tables.jobs
         query = select(*self._jobs.columns, jobs.c.max_instances, jobs.c.state)
-        query = query.where(jobs.c.executor == alias, *self._has_claimable()).order_by(self._oldest_pending())
-        rows = connection.execute(query.limit(limit).with_for_update(skip_locked=True, of=jobs)).all()
-        known = {row[0]: _Locked(job_of(row, self._codec, resolve=True), row[5], row[6]) for row in rows}
+        unfit = self._unfit_values(look.owner)
+        query = query.where(jobs.c.executor == alias, *self._has_claimable(), *self._is_fit(bool(unfit)))
+        query = query.order_by(self._oldest_pending()).limit(limit).with_for_update(skip_locked=True, of=jobs)
+        rows = connection.execute(query, unfit).all()
+        known = {row[0]: _Locked(self._job_of(row, look), row[5], row[6]) for row in rows}
         broken = [locked for locked in known.values() if locked.job.quarantine is not None]
         sound = {job_id: locked for job_id, locked in known.items() if locked.job.quarantine is None}
         claims = []
@@ -219,7 +242,7 @@ class Claims:
             claims.append(attrs.evolve(run, outcome=RUNNING, epoch=run.epoch + 1, node=look.owner, claimed_at=look.now))
         self._store_claims(connection, claims)
         for locked in broken:
-            self._quarantine(connection, locked)
+            self._quarantine(connection, locked, look.owner)
         return [Plan(job=locked.job, quarantine=locked.job.quarantine) for locked in broken] + [
             Plan(job=known[run.job_id].job, runs=(run,)) for run in claims
         ]
@@ -233,7 +256,7 @@ class Claims:
             .correlate(jobs)
             .scalar_subquery()
         )
-        yield jobs.c.quarantine.is_(None)
+        yield or_(jobs.c.quarantine.is_(None), jobs.c.state == State.MARKED.value)
         yield jobs.c.id.in_(select(runs.c.job_id).where(outcome_in(OPEN), outcome_in([PENDING])))
         yield or_(jobs.c.max_instances.is_(None), running < jobs.c.max_instances)
 
@@ -281,33 +304,57 @@ class Claims:
             end_untimed(connection, runs, [run.job_id], PENDING, now)
         self._jobs.forget_retired(connection, [run.job_id])
 
-    def _quarantine(self, connection: Connection, locked: _Locked) -> None:
-        jobs = self._tables.jobs
-        state = State.QUARANTINED.value if locked.state is None else locked.state
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == locked.job.id)
-            .values(quarantine=clip(locked.job.quarantine), state=state, due_time=None)
-        )
+    def _quarantine(self, connection: Connection, locked: _Locked, owner: str) -> None:
+        jobs, job = self._tables.jobs, locked.job
+        values: dict[str, Any]
+        if locked.state != State.RETIRED.value and (mark := self._unfit.mark_of(job, owner)) is not None:
+            values = {"quarantine": mark, "state": State.MARKED.value}
+        else:
+            state = State.QUARANTINED.value if locked.state != State.RETIRED.value else locked.state
+            values = {"quarantine": clip(job.quarantine), "state": state, "due_time": None}
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+
+    def _advanced(self, plan: Plan, mark: str | None, owner: str) -> Values:
+        """Return what becomes of the row of a job that has this *mark*, as `ADVANCE_COLUMNS`."""
+        job = plan.job
+        if plan.quarantine is not None:
+            run_time, nominal_time = micros_of(job.next_run_time), micros_of(job.next_nominal_time)
+            if (own := self._unfit.mark_of(job, owner)) is not None:
+                return (job.id, run_time, nominal_time, run_time, State.MARKED.value, own)
+            return (job.id, run_time, nominal_time, None, State.QUARANTINED.value, clip(plan.quarantine))
+        if plan.removes_job:
+            return (job.id, None, None, None, State.RETIRED.value, None)
+        due = micros_of(plan.next_run_time)
+        state = None if mark is None else State.MARKED.value
+        return (job.id, due, micros_of(plan.next_nominal_time), due, state, mark)
+
+    def _job_of(self, row: Sequence[Any], look: Look) -> Job:
+        """Return the job of *row*; it is quarantined if this node cannot run it, whatever others have found."""
+        job = job_of((*row[:3], None, row[4]), self._codec, resolve=True)
+        self._unfit.note(job, look.owner, look.now, row[3])
+        return job
 
     # what is to come, and what was claimed
 
-    def next_due(self, connection: Connection, slots: Mapping[str, int]) -> int | None:
+    def next_due(self, connection: Connection, slots: Mapping[str, int], owner: str) -> int | None:
         """Return the time of `JobStore.next_run_time`; 0 for a pending run."""
-        values = {f"alias_{place}": alias for place, alias in enumerate(_free_of(slots))}
-        if not values:
+        aliases, unfit = list(_free_of(slots)), self._unfit_values(owner)
+        if not aliases:
             return None
-        is_pending, *moments = connection.execute(self._next(len(values)), values).one()
+        values = {f"alias_{place}": alias for place, alias in enumerate(aliases)} | unfit
+        is_pending, *moments = connection.execute(self._next(len(aliases), bool(unfit)), values).one()
         if is_pending:
             return LONG_AGO
         return min((moment for moment in moments if isinstance(moment, int)), default=None)
 
-    def _make_next(self, aliases: int) -> Any:
+    def _make_next(self, aliases: int, has_unfit: bool) -> Any:
         """Return the query of the earliest time of each of so many executors: one place in the index each."""
         jobs = self._tables.jobs
         names: list[Any] = [bindparam(f"alias_{place}") for place in range(aliases)]
-        is_pending = exists(select(jobs.c.id).where(jobs.c.executor.in_(names), *self._has_claimable()))
-        earliest = select(jobs.c.due_time).where(jobs.c.due_time.is_not(None)).order_by(jobs.c.due_time).limit(1)
+        is_fit = list(self._is_fit(has_unfit))
+        is_pending = exists(select(jobs.c.id).where(jobs.c.executor.in_(names), *self._has_claimable(), *is_fit))
+        earliest = select(jobs.c.due_time).where(jobs.c.due_time.is_not(None), *is_fit)
+        earliest = earliest.order_by(jobs.c.due_time).limit(1)
         return select(is_pending, *(earliest.where(jobs.c.executor == name).scalar_subquery() for name in names))
 
     def claimed(self, connection: Connection, owner: str) -> list[Plan]:
@@ -333,18 +380,6 @@ class _Locked:
     job: Job
     max_instances: int | None
     state: int | None
-
-
-def _advanced(plan: Plan) -> Values:
-    """Return what becomes of the row of a job, as `ADVANCE_COLUMNS`."""
-    job = plan.job
-    if plan.quarantine is not None:
-        state, reason = State.QUARANTINED.value, clip(plan.quarantine)
-        return (job.id, micros_of(job.next_run_time), micros_of(job.next_nominal_time), None, state, reason)
-    if plan.removes_job:
-        return (job.id, None, None, None, State.RETIRED.value, None)
-    due = micros_of(plan.next_run_time)
-    return (job.id, due, micros_of(plan.next_nominal_time), due, None, None)
 
 
 def _free_of(slots: Mapping[str, int]) -> dict[str, int]:

@@ -49,10 +49,11 @@ OPTIONS: dict[str, Any] = {
 
 
 class State(enum.IntEnum):
-    """Why a job is not looked at, apart from being paused; of all others the column is null."""
+    """What is special about a job, apart from being paused; of all others the column is null."""
 
     QUARANTINED = 1
     RETIRED = 2  # it has ended, and is kept until its last run has
+    MARKED = 3  # some node cannot run it; it is looked at all the same, since others may
 
 
 class _Utf8(TypeDecorator[str]):

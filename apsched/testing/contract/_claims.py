@@ -50,15 +50,15 @@ class ClaimTests(StoreFixtures):
     # when there is something to do
 
     async def test_an_empty_store_has_nothing_to_come(self, store: JobStore) -> None:
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
 
     async def test_the_earliest_next_run_time_of_the_executors_that_are_not_busy_counts(self, store: JobStore) -> None:
         await store.add([make_job("a", due=T0, executor="pool"), make_job("b", due=FAR), make_job("c", due=FAR + TICK)])
 
-        assert await store.next_run_time({"default": 1, "pool": 0}) == FAR
-        assert await store.next_run_time({"default": 9, "pool": 1}) == T0
-        assert await store.next_run_time({"default": 1, "pool": 1, "unknown": 1}) == T0
-        assert await store.next_run_time({"default": 0, "pool": 0, "unknown": 1}) is None
+        assert await store.next_run_time({"default": 1, "pool": 0}, "a") == FAR
+        assert await store.next_run_time({"default": 9, "pool": 1}, "a") == T0
+        assert await store.next_run_time({"default": 1, "pool": 1, "unknown": 1}, "a") == T0
+        assert await store.next_run_time({"default": 0, "pool": 0, "unknown": 1}, "a") is None
 
     async def test_an_executor_that_is_not_named_has_nothing_to_come_if_the_store_is_shared(
         self, store: JobStore
@@ -66,32 +66,32 @@ class ClaimTests(StoreFixtures):
         await store.add([make_job("a", due=T0, executor="pool"), make_job("b", due=FAR)])
         await store.add_run(make_run("a"))
 
-        assert await store.next_run_time({"default": 1}) == (FAR if store.is_shared else T0)
-        assert await store.next_run_time({}) == (None if store.is_shared else T0)
+        assert await store.next_run_time({"default": 1}, "a") == (FAR if store.is_shared else T0)
+        assert await store.next_run_time({}, "a") == (None if store.is_shared else T0)
 
     async def test_paused_and_quarantined_jobs_have_nothing_to_come(self, store: JobStore) -> None:
         await store.add([make_job("a", due=None), make_job("b", quarantine="it cannot run")])
 
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
 
     async def test_a_pending_run_that_may_start_is_something_to_do_now(self, store: JobStore) -> None:
         await store.add([make_job(due=FAR)])
         await store.add_run(make_run())
 
-        moment = await store.next_run_time(FREE)
+        moment = await store.next_run_time(FREE, "a")
 
         assert moment is not None
         assert moment <= T0
-        assert await store.next_run_time({"default": 0}) is None
+        assert await store.next_run_time({"default": 0}, "a") is None
 
     async def test_a_pending_run_that_must_wait_is_nothing_to_do(self, store: JobStore) -> None:
         await store.add([make_job()])
         run = await take_one(store)
         await store.add_run(make_run(at=T0 + TICK))
 
-        assert await store.next_run_time(FREE) == T0 + timedelta(seconds=10)
+        assert await store.next_run_time(FREE, "a") == T0 + timedelta(seconds=10)
         await store.finish([ended(run)])
-        assert (await store.next_run_time(FREE) or FAR) <= T0 + TICK
+        assert (await store.next_run_time(FREE, "a") or FAR) <= T0 + TICK
 
     # claiming due jobs
 
@@ -143,7 +143,7 @@ class ClaimTests(StoreFixtures):
         await take(store)
 
         assert await take(store) == []
-        assert await store.next_run_time(FREE) == T0 + timedelta(seconds=10)
+        assert await store.next_run_time(FREE, "a") == T0 + timedelta(seconds=10)
         (made,) = await take(store, T0 + timedelta(seconds=10))
         assert made.runs[0].nominal_time == T0 + timedelta(seconds=10)
 
@@ -165,7 +165,7 @@ class ClaimTests(StoreFixtures):
         await store.add_run(make_run("a", at=T0 - TICK))
 
         assert [plan.job.id for plan in await take(store, T0, {"full": 0, "open": 9})] == ["b"]
-        assert await store.next_run_time({"full": 1, "open": 1}) is not None
+        assert await store.next_run_time({"full": 1, "open": 1}, "a") is not None
         assert await take(store, T0, {"full": 0}) == []
 
     async def test_a_job_of_an_executor_that_is_not_named_is_for_others_if_the_store_is_shared(
@@ -223,9 +223,9 @@ class ClaimTests(StoreFixtures):
         await take(store, T0, {"default": 1}, quarantine)
 
         assert await take(store, FAR) == []
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
         await store.update("job", setting(quarantine=None))
-        assert await store.next_run_time(FREE) == T0
+        assert await store.next_run_time(FREE, "a") == T0
         assert len(await take(store)) == 1
 
     async def test_plans_are_told_of_the_open_runs_of_the_job(self, store: JobStore) -> None:
@@ -281,7 +281,7 @@ class ClaimTests(StoreFixtures):
 
         assert (made.job.id, made.runs[0].id, made.runs[0].epoch) == ("job", run.id, 2)
         assert len(await store.finish([ended(made.runs[0])])) == 1
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
 
     async def test_the_id_of_a_finished_job_is_free(self, store: JobStore) -> None:
         await store.add([make_job()])

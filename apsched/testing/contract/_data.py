@@ -74,7 +74,7 @@ class DataTests(StoreFixtures):
         assert job.next_run_time is not None
         assert job.next_run_time.utcoffset() == timedelta(hours=2)
         assert job.trigger == trigger
-        assert await store.next_run_time(FREE) == due
+        assert await store.next_run_time(FREE, "a") == due
         assert await take(store, due - TICK) == []
         assert (await take_one(store, due)).nominal_time == nominal
 
@@ -98,7 +98,7 @@ class DataTests(StoreFixtures):
         await store.add([make_job(str(number), due=moment) for number, moment in enumerate(moments)])
 
         assert [job.next_run_time for job in await store.select(JobFilter())] == moments
-        assert await store.next_run_time(FREE) == moments[0]
+        assert await store.next_run_time(FREE, "a") == moments[0]
         assert len(await take(store, plan=claim_last)) == 2
 
     # texts
@@ -125,7 +125,7 @@ class DataTests(StoreFixtures):
         assert (await get_job(store, "job")).tags == tags
         for name, value in tags.items():
             assert ids_of(await store.select(JobFilter(tags={name: value}))) == ["job"]
-        assert await store.next_run_time({ODD: 0, "default": 0}) is None
+        assert await store.next_run_time({ODD: 0, "default": 0}, "a") is None
         (made,) = await take(store, T0, {ODD: 1, "default": 0}, owner=ODD)
         assert (made.job.name, made.runs[0].node) == (ODD, ODD)
         assert [plan.job.id for plan in await store.claimed(ODD)] == ["job"]

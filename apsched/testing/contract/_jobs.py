@@ -101,7 +101,7 @@ class JobTests(StoreFixtures):
 
         await store.add([make_job(due=T0)], take_new)
 
-        assert await store.next_run_time(FREE) == T0
+        assert await store.next_run_time(FREE, "a") == T0
         assert (await take_one(store)).nominal_time == T0
 
     async def test_an_error_in_merge_adds_and_changes_nothing(self, store: JobStore) -> None:
@@ -134,7 +134,7 @@ class JobTests(StoreFixtures):
         await store.update("job", setting(name="changed", next_run_time=FAR, next_nominal_time=FAR))
 
         assert (await get_job(store, "job")).name == "changed"
-        assert await store.next_run_time(FREE) == FAR
+        assert await store.next_run_time(FREE, "a") == FAR
 
     async def test_an_error_in_change_leaves_the_job_as_it_was(self, store: JobStore) -> None:
         await store.add([make_job(name="old")])
@@ -147,7 +147,7 @@ class JobTests(StoreFixtures):
             await store.update("job", change)
 
         assert (await get_job(store, "job")).name == "old"
-        assert await store.next_run_time(FREE) == T0
+        assert await store.next_run_time(FREE, "a") == T0
 
     async def test_a_job_that_is_not_there_cannot_be_changed(self, store: JobStore) -> None:
         with pytest.raises(JobLookupError) as caught:
@@ -161,7 +161,7 @@ class JobTests(StoreFixtures):
         await store.update("job", setting(next_run_time=None, next_nominal_time=None))
 
         assert (await get_job(store, "job")).next_run_time is None
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
         assert await take(store, FAR) == []
 
     async def test_a_job_that_moved_to_another_executor_is_due_there(self, store: JobStore) -> None:
@@ -169,8 +169,8 @@ class JobTests(StoreFixtures):
 
         await store.update("job", setting(executor="pool"))
 
-        assert await store.next_run_time({"default": 1, "pool": 0}) is None
-        assert await store.next_run_time({"default": 1, "pool": 1}) == T0
+        assert await store.next_run_time({"default": 1, "pool": 0}, "a") is None
+        assert await store.next_run_time({"default": 1, "pool": 1}, "a") == T0
         assert await take(store, T0, {"default": 9, "pool": 0}) == []
         assert len(await take(store, T0, {"default": 0, "pool": 9})) == 1
 
@@ -247,7 +247,7 @@ class JobTests(StoreFixtures):
 
         assert await store.select(JobFilter()) == []
         assert [(run.job_id, run.outcome) for run in await history(store)] == [("b", CANCELLED), ("a", SUCCEEDED)]
-        assert await store.next_run_time(FREE) is None
+        assert await store.next_run_time(FREE, "a") is None
         assert await take(store, FAR) == []
 
     # finding

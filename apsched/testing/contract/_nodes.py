@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -12,7 +14,7 @@ from anyio.from_thread import start_blocking_portal
 
 from apsched.exceptions import LeaseLostError
 from apsched.job import Job
-from apsched.jobstores.base import JobStore
+from apsched.jobstores.base import JobFilter, JobStore
 from apsched.run import DEATH, Run
 from apsched.testing.contract._fixtures import StoreFixtures
 from apsched.testing.contract._values import (
@@ -31,16 +33,22 @@ from apsched.testing.contract._values import (
     ended,
     get_job,
     history,
+    ids_of,
     make_job,
     make_run,
     node_ids,
+    noop,
     outcomes_of,
     quarantine,
     run_values_of,
+    setting,
     take,
     take_one,
     values_of,
 )
+
+UNABLE, ABLE = "a", "b"  # nodes that have joined
+MODULE = "apsched_no_such_module"
 
 
 class NodeTests(StoreFixtures):
@@ -307,6 +315,68 @@ class NodeTests(StoreFixtures):
 
     # quarantine
 
+    async def test_a_job_whose_callable_one_node_lacks_is_run_by_another(
+        self, store: JobStore, other_store: JobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if other_store is store or not store.is_shared:
+            return  # the two nodes look in the same place
+        await store.add([attrs.evolve(make_job("lost"), func=f"{MODULE}:noop"), make_job("sound", due=T0 + TICK)])
+
+        (made,) = await take(store, T0, owner=UNABLE)
+        monkeypatch.setitem(sys.modules, MODULE, sys.modules[noop.__module__])
+
+        assert made.runs == ()
+        assert f"node {UNABLE} could not run it" in str(made.quarantine)
+        assert (await get_job(store, "lost")).quarantine == made.quarantine
+        assert await store.next_run_time(FREE, UNABLE) == T0 + TICK
+        assert await other_store.next_run_time(FREE, ABLE) == T0
+        assert [plan.job.id for plan in await take(store, T0 + TICK, {"default": 1}, owner=UNABLE)] == ["sound"]
+        assert [plan.job.id for plan in await take(other_store, T0 + TICK, owner=ABLE)] == ["lost"]
+        later = T0 + timedelta(seconds=10)
+        assert (await get_job(store, "lost")).next_run_time == later
+        assert ids_of(await store.select(JobFilter(is_quarantined=True))) == ["lost"]
+        assert ids_of(await store.select(JobFilter(is_quarantined=False))) == ["sound"]
+        assert [plan.job.id for plan in await take(store, later, owner=UNABLE)] == ["sound"]
+        assert [plan.job.id for plan in await take(other_store, later, owner=ABLE)] == ["lost"]
+
+    async def test_a_pending_run_whose_callable_one_node_lacks_is_started_by_another(
+        self, store: JobStore, other_store: JobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if other_store is store or not store.is_shared:
+            return  # the two nodes look in the same place
+        await store.add([attrs.evolve(make_job("lost", due=None), func=f"{MODULE}:noop"), make_job("sound", due=FAR)])
+        await store.add_run(make_run("lost"))
+        await store.add_run(make_run("sound", at=T0 + TICK))
+
+        assert [plan.runs for plan in await take(store, T0, {"default": 1}, owner=UNABLE)] == [()]
+        monkeypatch.setitem(sys.modules, MODULE, sys.modules[noop.__module__])
+
+        assert [plan.job.id for plan in await take(store, T0, {"default": 1}, owner=UNABLE)] == ["sound"]
+        assert await store.next_run_time(FREE, UNABLE) == FAR
+        assert (await other_store.next_run_time(FREE, ABLE) or FAR) <= T0
+        (run,) = [run for plan in await take(other_store, T0, owner=ABLE) for run in plan.runs]
+        assert (run.job_id, run.node) == ("lost", ABLE)
+
+    async def test_a_job_whose_callable_no_node_has_is_left_alone_until_it_is_changed_or_a_node_joins(
+        self, store: JobStore, other_store: JobStore
+    ) -> None:
+        if not self.is_persistent:
+            return  # it keeps callables, which need not be found
+        await store.add([attrs.evolve(make_job(), func=f"{MODULE}:noop")])
+        nodes = [(store, "a"), (other_store, "b")]
+
+        for told in range(3):
+            if told == 1:
+                await store.update("job", setting(quarantine=None))
+            if told == 2:
+                await store.join("c", LEASE, T0)
+            for asked, node in nodes if store.is_shared else nodes[:1]:
+                assert await asked.next_run_time(FREE, node) == T0
+                assert [plan.runs for plan in await take(asked, T0 + told * TICK, owner=node)] == [()]
+                assert await asked.next_run_time(FREE, node) is None
+                assert await take(asked, FAR, owner=node) == []
+            assert MODULE in str((await get_job(store, "job")).quarantine)
+
     async def test_a_quarantined_job_is_due_again_when_a_node_joins(self, store: JobStore) -> None:
         await store.add([make_job(args=(1,)), make_job("paused", due=None, quarantine="it cannot run")])
         before = values_of(await get_job(store, "job"))
@@ -316,7 +386,7 @@ class NodeTests(StoreFixtures):
 
         assert values_of(await get_job(store, "job")) == before
         assert (await get_job(store, "paused")).quarantine is None
-        assert await store.next_run_time(FREE) == T0
+        assert await store.next_run_time(FREE, "a") == T0
         assert [plan.job.id for plan in await take(store, owner="able")] == ["job"]
 
 

@@ -75,7 +75,7 @@ def test_no_method_suspends(store: MemoryJobStore) -> None:
     drive(store.update("a", lambda job: job))
     drive(store.get("a"))
     drive(store.select(JobFilter()))
-    drive(store.next_run_time({"default": 1}))
+    drive(store.next_run_time({"default": 1}, "a"))
     drive(store.add_run(make_run("a")))
     drive(store.finish([end(run) for made in take(store) for run in made.runs]))
     drive(store.runs(RunFilter(), 10))
@@ -107,7 +107,7 @@ def test_leaving_it_cancels_the_pending_runs_of_finished_jobs_too(store: MemoryJ
     drive(store.__aexit__(None, None, None))
 
     assert [known.outcome for known in history(store)] == [Outcome.CANCELLED]
-    assert drive(store.next_run_time({"default": 1})) is None
+    assert drive(store.next_run_time({"default": 1}, "a")) is None
     assert take(store, FAR) == []
 
 
@@ -193,7 +193,7 @@ def test_memory_does_not_grow_with_the_number_of_updates(store: MemoryJobStore) 
             drive(store.update(str(number % 10), change))
 
     assert growth_of(work) < 1_000_000
-    assert drive(store.next_run_time({"default": 1})) == FAR + timedelta(seconds=10_000)
+    assert drive(store.next_run_time({"default": 1}, "a")) == FAR + timedelta(seconds=10_000)
     assert len(take(store, FAR + timedelta(days=365))) == 10
 
 

@@ -1,7 +1,7 @@
 -- Store what was planned for held jobs, each unless its state is another one by now.
 -- ARGV: node, how many runs are kept by default; then for each: id, state, executor, its new state without revision ('':
--- quarantined; the next is why), next run time (none if the job is finished), how many runs, and of each: nominal time,
--- code, run.
+-- quarantined, 'M': marked, since other nodes may run it; the next is why), next run time (none if the job is
+-- finished), how many runs, and of each: nominal time, code, run.
 -- Returns: nothing if the node is dead; else for each, with commas between: '' if it is left out, or '+' and for each run 1, or 0 if that
 -- nominal time is recorded already.
 local node, default = ARGV[1], tonumber(ARGV[2])
@@ -72,6 +72,10 @@ for index, plan in ipairs(plans) do
   local id, expected, executor, rest, next_run = unpack(ARGV, plan.first, plan.first + 4)
   if states[index] ~= expected then
     answers[index] = is_repeated(plan) and '+' .. string.rep('1', plan.count) or ''
+  elseif rest == 'M' then
+    if read_state(expected) then revise(id, expected) end
+    call('HSET', MARKS, id, next_run)
+    answers[index] = '+'
   elseif rest == '' then
     if read_state(expected) then revise(id, expected) end
     call('HSET', QUARANTINE, id, next_run)
@@ -119,6 +123,7 @@ for _, index in ipairs(queues) do
   if call('EXISTS', PENDING .. id) == 1 then line_up(id, get_state(id)) end
 end
 in_parts('ZREM', ORDER, finished)
+in_parts('HDEL', MARKS, finished)
 in_parts('SADD', RETIRED, finished)
 for executor, list in pairs(idle) do in_parts('ZREM', DUE .. executor, list) end
 bury_all(finished, running, is_pending or entered.P)

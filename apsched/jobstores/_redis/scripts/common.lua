@@ -16,6 +16,7 @@ local ARGV = cmsgpack.unpack(ARGV[1])
 local DEFINITIONS = TAG .. ':definitions'  -- hash: job -> definition
 local STATES = TAG .. ':states'            -- hash: job -> revision|status|next run|next nominal|limit|kept runs|executor
 local QUARANTINE = TAG .. ':quarantine'    -- hash: job -> why it cannot run
+local MARKS = TAG .. ':marks'              -- hash: job -> why some node cannot run it, which others may
 local ORDER = TAG .. ':order'              -- zset: the jobs by next run time
 local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and have open runs
 local REVISION = TAG .. ':revision'        -- number: the last one given
@@ -99,6 +100,27 @@ end
 
 local function get_state(id)
   return read_state(call('HGET', STATES, id))
+end
+
+-- Return why each of these jobs cannot run, by any node or by some.
+local function read_reasons(ids)
+  local found = read_all('HMGET', QUARANTINE, ids)
+  if call('EXISTS', MARKS) == 1 then
+    local marks = read_all('HMGET', MARKS, ids)
+    for index = 1, #ids do found[index] = found[index] or marks[index] end
+  end
+  return found
+end
+
+-- Read from ARGV which jobs a node has tried in vain: how many at `at`, then of each its id and its mark. Return a
+-- function that says whether a job is one of them and bears that mark still, how many they are, and where ARGV goes on.
+local function read_unfit(at)
+  local count, unfit = tonumber(ARGV[at]), {}
+  for index = at + 1, at + 2 * count, 2 do unfit[ARGV[index]] = ARGV[index + 1] end
+  local function is_unfit(id)
+    return unfit[id] ~= nil and call('HGET', MARKS, id) == unfit[id]
+  end
+  return is_unfit, count, at + 2 * count + 1
 end
 
 -- Give a state a new revision, so that whoever has read the old one may not change the job any more.
@@ -242,6 +264,7 @@ local function forget(id, state)
   call('HDEL', DEFINITIONS, id)
   call('HDEL', STATES, id)
   call('HDEL', QUARANTINE, id)
+  call('HDEL', MARKS, id)
   call('ZREM', ORDER, id)
   call('ZREM', HELD, id)
   call('ZADD', PRUNABLE, 'NX', '-inf', id)

@@ -2,7 +2,7 @@
 call('HSET', NODE .. ARGV[1], 'beat', 0, 'lease', ARGV[2], 'started_at', ARGV[3], 'seen_at', ARGV[3], 'is_dead', 0)
 call('SADD', NODES, ARGV[1])
 local ids = call('HKEYS', QUARANTINE)
-call('DEL', QUARANTINE)
+call('DEL', QUARANTINE, MARKS)
 for _, id in ipairs(ids) do
   local state = get_state(id)
   if state then

@@ -1,14 +1,17 @@
 -- Claim pending runs, and hold due jobs for a while so that no other node plans for them too.
--- ARGV: node, now, for how long they are held, which the clock of the server measures: those of nodes may differ; then
--- for each executor: its alias, how many runs it may take.
+-- ARGV: node, now, for how long they are held, which the clock of the server measures: those of nodes may differ; how
+-- many jobs the node has tried in vain, of each its id and its mark; then for each executor: its alias, how many runs
+-- it may take.
 -- Returns: nothing if the node is dead; else
 --   of each claimed run, in a row: job, state, definition, nominal time, run;
 --   of each held job: id, state, definition;
---   of each open run of these: the place of its job, nominal time, run.
+--   of each open run of these: the place of its job, nominal time, run;
+--   of each of all these jobs, if there are marks: id, mark.
 local node, now = ARGV[1], ARGV[2]
 if not is_alive(node) then return false end
 local time = server_time()
 local until_when = string.format('%d', time + ARGV[3])
+local is_unfit, unfit, first = read_unfit(4)
 
 local claimed, claims = {}, {}
 
@@ -29,10 +32,13 @@ local function claim(id, state, text, definition)
 end
 
 local function claim_pending(executor, free)
-  for _, id in ipairs(call('ZRANGE', READY .. executor, 0, free - 1)) do
+  for _, id in ipairs(call('ZRANGE', READY .. executor, 0, free + unfit - 1)) do
+    if free == 0 then break end
     local text = call('HGET', STATES, id)
     local state = read_state(text)
-    if not state then
+    if is_unfit(id) then
+      -- left to others
+    elseif not state then
       call('ZREM', READY .. executor, id)
     else
       local definition = call('HGET', DEFINITIONS, id) or ''
@@ -60,14 +66,14 @@ end
 local function hold_due(executor, free)
   local key = DUE .. executor
   local others = call('ZCARD', HELD)
-  local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, free + others)
+  local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, free + others + unfit)
   local holds = others > 0 and read_all('ZMSCORE', HELD, due) or {}
   local found = read_all('HMGET', STATES, due)
   for index, id in ipairs(due) do
     if free == 0 then break end
     local state = found[index]
     if not state or not is_sound(state, executor) then call('ZREM', key, id) end
-    if state and not holds[index] then
+    if state and not holds[index] and not is_unfit(id) then
       ids[#ids + 1] = id
       states[#states + 1] = state
       held[#held + 1] = until_when
@@ -78,7 +84,7 @@ local function hold_due(executor, free)
 end
 
 call('ZREMRANGEBYSCORE', HELD, '-inf', time)
-for at = 4, #ARGV, 2 do
+for at = first, #ARGV, 2 do
   local free = claim_pending(ARGV[at], tonumber(ARGV[at + 1]))
   if free > 0 then hold_due(ARGV[at], free) end
 end
@@ -103,4 +109,12 @@ for index, row in ipairs(read_all('HMGET', RUNS, names)) do
     open[#open + 1] = row
   end
 end
-return { pack(claimed), pack(ids, states, read_all('HMGET', DEFINITIONS, ids)), pack(open) }
+local marked = {}
+if call('EXISTS', MARKS) == 1 then
+  for at = 1, #claimed, 5 do marked[#marked + 1] = claimed[at] end
+  for _, id in ipairs(ids) do marked[#marked + 1] = id end
+end
+return {
+  pack(claimed), pack(ids, states, read_all('HMGET', DEFINITIONS, ids)), pack(open),
+  pack(marked, read_all('HMGET', MARKS, marked)),
+}

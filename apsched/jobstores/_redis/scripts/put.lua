@@ -30,6 +30,7 @@ for index, id in ipairs(ids) do
     call('ZREM', HELD, id)
     call('SREM', RETIRED, id)
     call('HDEL', QUARANTINE, id)
+    call('HDEL', MARKS, id)
     call('ZADD', PRUNABLE, '-inf', id)
   end
   if old then

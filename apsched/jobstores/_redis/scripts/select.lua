@@ -18,4 +18,4 @@ for at = 1, #found, 2 do
   scores[#scores + 1] = found[at + 1]
 end
 local states, definitions = read_all('HMGET', STATES, ids), read_all('HMGET', DEFINITIONS, ids)
-return pack(ids, scores, states, definitions, read_all('HMGET', QUARANTINE, ids))
+return pack(ids, scores, states, definitions, read_reasons(ids))
