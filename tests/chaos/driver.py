@@ -194,6 +194,8 @@ class Driver:
         kinds: list[str] = []
         if free:
             kinds += NODE_FAULTS
+            if sum(member.has_started and member.asked is None for member in self._members) == 1:
+                kinds = [kind for kind in kinds if kind not in {"kill", "leave"}]  # a busy machine starts others slowly
             kinds += NETWORK_FAULTS if self._arena.server is not None else ()
         if not self._is_server_hit and time.monotonic() >= self._server_rests_until:
             kinds += SERVER_FAULTS if self._arena.server is not None else FILE_FAULTS
