@@ -64,6 +64,7 @@ class Watchdog:
         self._answered = threading.Event()
         self._ending = threading.Event()
         self.is_awake: bool = limit == math.inf or not clock.is_real  # and then nobody needs to call `wake`
+        self._is_quiet = False  # at the last answer; a second one lets it sleep, since listeners come after the runs
         self._count = 0
         self._longest = 0.0
         self._last: str | None = None
@@ -90,6 +91,7 @@ class Watchdog:
                 return
             self._thread = thread
         self.is_awake = True
+        self._is_quiet = False
         self._awake.set()
 
     def health(self) -> LoopHealth:
@@ -97,7 +99,8 @@ class Watchdog:
         return LoopHealth(times_blocked=self._count, longest_block=self._longest, last_blocked_by=self._last)
 
     def _answer(self) -> None:
-        if not self.is_busy() and not self._is_closing:
+        was_quiet, self._is_quiet = self._is_quiet, not self.is_busy()
+        if was_quiet and self._is_quiet and not self._is_closing:
             self.is_awake = False
             self._awake.clear()
         self._answered.set()

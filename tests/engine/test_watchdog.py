@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -19,12 +19,39 @@ from apsched.schedulers.background import BackgroundScheduler
 LIMIT = 0.05  # seconds
 
 
-def block(seconds: float = 3 * LIMIT) -> None:
-    time.sleep(seconds)
+class Noticed(logging.Handler):
+    """Set when a warning has told of a block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.event = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "is blocked" in record.getMessage():
+            self.event.set()
 
 
-async def block_in_loop() -> None:
-    block()
+noticed = Noticed()
+
+
+@pytest.fixture(autouse=True)
+def notice() -> Iterator[None]:
+    noticed.event.clear()
+    logger = logging.getLogger("apsched.scheduler")
+    logger.addHandler(noticed)
+    yield
+    logger.removeHandler(noticed)
+
+
+def block(seconds: float = 30) -> None:
+    """Block until that is noticed, at most so many seconds."""
+    end = time.monotonic() + seconds
+    while not noticed.event.is_set() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+async def block_in_loop(seconds: float = 30) -> None:
+    block(seconds)
 
 
 def watchdogs() -> list[threading.Thread]:
@@ -76,6 +103,7 @@ async def test_a_listener_that_blocks_the_loop_is_named(watched: AsyncScheduler,
     def listen(event: SchedulerEvent) -> None:
         block()
 
+    await watched.add_job(anyio.sleep_forever)  # keeps the watchdog awake
     await watched.add_listener(listen, EVENT_JOB_EXECUTED)
     await watched.add_job(int, id="polite")
     with anyio.fail_after(30):
@@ -83,6 +111,7 @@ async def test_a_listener_that_blocks_the_loop_is_named(watched: AsyncScheduler,
 
     assert "listen" in told[0].detail.partition(", at ")[0]
     assert told[0].detail.startswith("listener ")
+    await watched.shutdown(wait=False)
 
 
 async def test_other_code_that_blocks_the_loop_is_told_of_while_runs_are_under_way(
@@ -131,7 +160,7 @@ async def test_the_thread_sleeps_while_nothing_runs_and_ends_with_the_scheduler(
 
 async def test_infinity_lets_the_loop_be_blocked(caplog: pytest.LogCaptureFixture) -> None:
     async with AsyncScheduler(timezone="UTC", blocked_after=math.inf) as scheduler:
-        await scheduler.add_job(block_in_loop, "cron", hour=0, id="rude")
+        await scheduler.add_job(block_in_loop, "cron", [0.1], hour=0, id="rude")
         with caplog.at_level(logging.INFO):
             await (await scheduler.run_job("rude")).wait()
         assert watchdogs() == []
