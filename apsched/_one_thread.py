@@ -68,11 +68,16 @@ class OneThread:
         self._queue.put(None)
         return self._last
 
-    async def close(self) -> None:
-        """End the thread when all calls have ended; one that does not end in 5 seconds is left to itself."""
+    async def close(self, patience: float | None = None) -> None:
+        """
+        End the thread when all calls have ended.
+
+        Args:
+            patience: Seconds after which one that has not ended is left to itself; None for 5.
+        """
         last = self._last or self.end()
         with anyio.CancelScope(shield=True):
-            if await last.wait_for(CLOSE_PATIENCE, None) is None:
+            if await last.wait_for(CLOSE_PATIENCE if patience is None else patience, None) is None:
                 logger.warning("left thread %s, which is in a call that does not end", self._thread.name)
             else:
                 self._thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,8 @@ def work() -> None: ...
 
 
 def make_job(id: str = "job", **options: Any) -> Job:
-    return Job(**{"id": id, "name": "work", "func": work, "trigger": TRIGGER, "next_run_time": T0, **options})
+    given: dict[str, Any] = {"id": id, "name": "work", "func": work, "trigger": TRIGGER, "next_run_time": T0, **options}
+    return Job(**given)
 
 
 class Face:
@@ -115,18 +117,20 @@ def test_a_handle_calls_the_verbs_of_its_scheduler() -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "verb"),
+    ("method", "given", "verb"),
     [
-        (lambda job: job.modify(name="a"), "modify_job"),
-        (lambda job: job.reschedule("date"), "reschedule_job"),
-        (lambda job: job.pause(), "pause_job"),
-        (lambda job: job.resume(), "resume_job"),
-        (lambda job: job.remove(), "remove_job"),
+        (Job.modify, {"name": "a"}, "modify_job"),
+        (Job.reschedule, {"trigger": "date"}, "reschedule_job"),
+        (Job.pause, {}, "pause_job"),
+        (Job.resume, {}, "resume_job"),
+        (Job.remove, {}, "remove_job"),
     ],
 )
-def test_a_job_of_no_blocking_scheduler_names_the_verb_to_use(call: Any, verb: str) -> None:
+def test_a_job_of_no_blocking_scheduler_names_the_verb_to_use(
+    method: Callable[..., object], given: dict[str, Any], verb: str
+) -> None:
     with pytest.raises(SchedulerStateError, match=rf"use await scheduler.{verb}\('job'"):
-        call(make_job())
+        method(make_job(), **given)
 
 
 def test_defaults_are_taken_from_mappings() -> None:

@@ -9,6 +9,8 @@ import anyio
 
 from apsched._one_thread import OneThread
 
+PATIENCE = 1.0  # seconds; the calls that go on have outlasted their timeouts already
+
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
@@ -50,9 +52,9 @@ class Threads:
             return value
 
     async def close(self) -> None:
-        """End all threads when no call is waited for; one whose call does not end in 5 seconds is left to itself."""
+        """End all threads when no call is waited for; one whose call does not end in a second is left to itself."""
         async with anyio.create_task_group() as tasks:
             for thread in (*self._idle, *self._left):
-                tasks.start_soon(thread.close)
+                tasks.start_soon(thread.close, PATIENCE)
         self._idle.clear()
         self._left.clear()
