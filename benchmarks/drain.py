@@ -222,7 +222,7 @@ FLOOR_RETIRE = "UPDATE apsched_jobs SET due_time = NULL, next_run_time = NULL, s
 FLOOR_FINISH = """
 UPDATE apsched_runs SET outcome = 'succeeded', started_at = $3, finished_at = $3
 FROM unnest($1::text[], $2::bigint[]) AS new (id, due)
-WHERE job_id = id AND nominal_time = due AND outcome = 'running' AND node = 'node' AND epoch = 1
+WHERE job_id = id AND nominal_time = due AND epoch = 1 AND CASE outcome WHEN 'running' THEN node = 'node' END
 """
 FLOOR_DELETE = "DELETE FROM apsched_jobs WHERE id = ANY($1::text[])"
 FLOOR_COLUMNS = ("id", "executor", "next_run_time", "next_nominal_time", "due_time", "definition")

@@ -224,7 +224,8 @@ class StoreLoop:
         busy = [alias for alias, slots in left.items() if not slots]
         if _more_may_be_due(plans, free, busy):
             self.attempt = None
-            await anyio.lowlevel.checkpoint()  # lets in the tasks that were started, before the next look
+            if not self._store.is_persistent:  # of one that waits for answers, the next look lets in what was started
+                await anyio.lowlevel.checkpoint()
             return
         self._is_starved = bool(busy)
         until = self._bound(now, await self._store.next_run_time(left, lease.node))
