@@ -59,7 +59,7 @@ def ours(server: str, nodes: int, jobs: int, url: str) -> dict[str, Any]:
             began = time.perf_counter()
             _tell(processes)
             under_way = RunFilter(outcomes=[Outcome.PENDING, Outcome.RUNNING])
-            while await store.next_run_time({"default": 1}, "a") is not None or await store.runs(under_way, 1):  # noqa: ASYNC110  # others change it
+            while await store.next_run_time({"asyncio": 1}, "node") is not None or await store.runs(under_way, 1):  # noqa: ASYNC110  # others change it
                 await asyncio.sleep(0.02)
             seconds = time.perf_counter() - began
             _tell(processes)

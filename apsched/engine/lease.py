@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from apsched.clock import Clock
 from apsched.exceptions import ExecutorRefusedError
@@ -34,6 +34,8 @@ class Lease:
         self.seconds = seconds
         self.is_lost: bool = False
         self._clock = clock
+        self._longest = TRUSTED * seconds
+        self._longest_delta = timedelta.max if seconds == math.inf else timedelta(seconds=self._longest)
         self._sent = clock.monotonic()
         self.last_beat: datetime = clock.now()
 
@@ -46,8 +48,9 @@ class Lease:
         """
         if self.is_lost or self.seconds == math.inf:
             return not self.is_lost
-        age = max(self._clock.monotonic() - self._sent, (self._clock.now() - self.last_beat).total_seconds())
-        return age <= TRUSTED * self.seconds
+        if self._clock.monotonic() - self._sent > self._longest:
+            return False
+        return self._clock.now() - self.last_beat <= self._longest_delta
 
     def renew(self, sent: float, sent_at: datetime) -> None:
         """Note that a beat was answered which was sent then: by the monotonic clock, and by the wall clock."""

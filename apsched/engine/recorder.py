@@ -98,7 +98,7 @@ class Recorder:
             self._clock.work_ended()
         else:
             self._finished.append(finished)
-            if len(self._finished) == BATCH:
+            if len(self._finished) == BATCH or not self.expected:
                 self._enough.set()
             if self._is_pausing:
                 self._clock.work_ended()
@@ -166,11 +166,11 @@ class Recorder:
 
     async def _rest(self) -> None:
         """
-        Let runs gather for as long as the last transaction took, if it was of several: more will come.
+        Let runs gather for as long as the last transaction took, if it was of several and more are under way.
 
         A server spends on a transaction of few runs nearly what it spends on one of many.
         """
-        is_enough = self._is_closing or len(self._finished) >= BATCH
+        is_enough = self._is_closing or not self.expected or len(self._finished) >= BATCH
         if self._store.is_shared and self._clock.is_real and self._took and not is_enough:
             self._enough.arm()
             await self._clock.wait(self._enough, self._clock.now() + min(self._took, REST))
