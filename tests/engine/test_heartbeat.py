@@ -20,6 +20,7 @@ from apsched.exceptions import ExecutorRefusedError
 from apsched.jobstores.base import Beat
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.testing.clock import VirtualClock
+from tests.threads import threads
 
 LEASE = 0.3  # seconds; shorter than a scheduler allows, so that the tests are quick
 
@@ -209,29 +210,24 @@ async def test_a_call_that_cannot_be_interrupted_does_not_hold_up_the_end(store:
         await anyio.to_thread.run_sync(thread.join)
 
 
-def own_threads() -> set[threading.Thread]:
-    """Return the threads that apsched has started; trio keeps idle ones of its own for a while."""
-    return {thread for thread in threading.enumerate() if thread.name.startswith("apsched")}
-
-
 async def test_it_may_be_closed_at_once(store: Pulse) -> None:
-    before = own_threads()
+    before = threads()
     for _ in range(20):
         life = Life(store)
         life.heart.start()
         await life.heart.close()
 
-    assert own_threads() == before
+    assert threads() == before
     assert store.opened == 0
 
 
 async def test_no_thread_is_left_of_a_scheduler_on_a_shared_store(store: Pulse) -> None:
-    before = own_threads()
+    before = threads()
 
     async with AsyncScheduler(jobstores={"default": store}, lease=1):
         await wait_until(lambda: store.beats >= 2)
 
-    assert own_threads() == before
+    assert threads() == before
 
 
 async def test_a_heartbeat_that_has_ended_by_itself_begins_again(

@@ -18,6 +18,7 @@ import pytest
 
 from apsched.exceptions import SchedulerNotRunningError
 from apsched.schedulers.background import BackgroundScheduler
+from tests.threads import threads
 
 PATIENCE = 20.0  # seconds of real time after which a condition is taken to never come true
 
@@ -132,8 +133,8 @@ def start_program(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
+    before = threads()
     yield
-    for thread in set(threading.enumerate()) - before:  # jobs that were given up may still be on their way out
+    for thread in threads() - before:  # jobs that were given up may still be on their way out
         thread.join(PATIENCE)
-    assert set(threading.enumerate()) <= before
+    assert threads() <= before

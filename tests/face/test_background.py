@@ -25,6 +25,7 @@ from apsched.jobstores.memory import MemoryJobStore
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.schedulers.base import STATE_PAUSED, STATE_RUNNING, STATE_STOPPED
 from apsched.testing.clock import VirtualClock
+from tests.threads import threads
 
 if TYPE_CHECKING:
     from tests.face.conftest import Record
@@ -48,7 +49,7 @@ class BrokenStore(MemoryJobStore):
 
 
 def test_nothing_starts_a_thread_before_the_start(make: Make) -> None:
-    before = threading.enumerate()
+    before = threads()
 
     scheduler = make()
     job = scheduler.add_job(nothing, "interval", seconds=1, id="a")
@@ -57,7 +58,7 @@ def test_nothing_starts_a_thread_before_the_start(make: Make) -> None:
     scheduler.get_jobs()
     scheduler.add_listener(print)
 
-    assert threading.enumerate() == before
+    assert threads() == before
     assert not scheduler.running
     assert scheduler.state == STATE_STOPPED
 
@@ -132,38 +133,38 @@ class FullStore(MemoryJobStore):
 
 
 def test_a_conflict_at_the_start_raises_and_leaves_nothing_running(make: Make) -> None:
-    before = threading.enumerate()
+    before = threads()
     scheduler = make(jobstores={"default": FullStore()})
     scheduler.add_job(nothing, "date", run_date=FAR, id="a")
 
     with pytest.raises(ConflictingIdError):
         scheduler.start()
 
-    assert threading.enumerate() == before
+    assert threads() == before
     assert not scheduler.running
     with pytest.raises(SchedulerNotRunningError):
         scheduler.shutdown()
 
 
 def test_an_unknown_executor_is_told_at_the_start(make: Make) -> None:
-    before = threading.enumerate()
+    before = threads()
     scheduler = make()
     scheduler.add_job(nothing, "date", run_date=FAR, id="a", executor="mars")
 
     with pytest.raises(AliasLookupError, match="mars"):
         scheduler.start()
 
-    assert threading.enumerate() == before
+    assert threads() == before
 
 
 def test_a_store_that_cannot_be_opened_is_told_at_the_start(make: Make) -> None:
-    before = threading.enumerate()
+    before = threads()
     scheduler = make(jobstores={"other": BrokenStore()})
 
     with pytest.raises(ConnectionError, match="no server there"):
         scheduler.start()
 
-    assert threading.enumerate() == before
+    assert threads() == before
     scheduler.configure(jobstores={"other": MemoryJobStore()})
     scheduler.start()
     assert scheduler.running
@@ -237,13 +238,13 @@ def test_shutting_down_twice_is_an_error(scheduler: BackgroundScheduler) -> None
 
 def test_no_thread_is_left_after_the_shutdown(make: Make, record: Record) -> None:
     for _ in range(20):
-        before = threading.enumerate()
+        before = threads()
         scheduler = make()
         scheduler.add_listener(nothing_of)
         scheduler.add_job(record.note)
         scheduler.start()
         scheduler.shutdown()
-        assert threading.enumerate() == before
+        assert threads() == before
 
 
 def nothing_of(event: Any) -> None:
@@ -460,7 +461,7 @@ def test_a_job_that_would_wait_for_itself_in_shutdown_gets_an_error(
 def test_a_job_may_shut_down_without_waiting(
     scheduler: BackgroundScheduler, record: Record, wait_until: WaitUntil, is_async: bool
 ) -> None:
-    before = threading.enumerate()
+    before = threads()
 
     def job() -> None:
         scheduler.shutdown(wait=False)
@@ -473,7 +474,7 @@ def test_a_job_may_shut_down_without_waiting(
     scheduler.start()
 
     record.wait_for("returned")
-    wait_until(lambda: threading.enumerate() == before)
+    wait_until(lambda: threads() == before)
     assert not scheduler.running
 
 

@@ -12,6 +12,7 @@ import pytest
 from apsched.exceptions import SchedulerAlreadyRunningError, SchedulerNotRunningError
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.schedulers.blocking import BlockingScheduler
+from tests.threads import threads
 
 if TYPE_CHECKING:
     from tests.face.conftest import Record
@@ -57,13 +58,13 @@ def test_start_returns_when_another_thread_shuts_it_down(scheduler: BlockingSche
 
 
 def test_no_thread_is_left_when_start_returns(scheduler: BlockingScheduler) -> None:
-    before = threading.enumerate()
+    before = threads()
     scheduler.add_job(lambda: scheduler.shutdown(wait=False))
     scheduler.add_listener(lambda event: None)
 
     scheduler.start()
 
-    left = set(threading.enumerate()) - set(before)
+    left = threads() - before
     assert all(
         "apsched" in thread.name and thread.name != "apsched" for thread in left
     )  # the job may be on its way out
@@ -118,14 +119,14 @@ def test_a_start_that_fails_raises_and_leaves_nothing_running(scheduler: Blockin
         async def __aenter__(self) -> Self:
             raise ConnectionError("no server there")
 
-    before = threading.enumerate()
+    before = threads()
     handler = signal.getsignal(signal.SIGTERM)
     scheduler.configure(jobstores={"default": Broken()})
 
     with pytest.raises(ConnectionError, match="no server there"):
         scheduler.start()
 
-    assert threading.enumerate() == before
+    assert threads() == before
     assert signal.getsignal(signal.SIGTERM) is handler
     with pytest.raises(SchedulerNotRunningError):
         scheduler.shutdown()

@@ -12,6 +12,7 @@ import pytest
 
 from apsched._portal import Portal
 from apsched.exceptions import SchedulerNotRunningError, SchedulerStateError
+from tests.threads import threads
 
 if TYPE_CHECKING:
     from tests.face.conftest import Record
@@ -146,7 +147,7 @@ def test_calls_that_come_while_the_event_loop_ends_all_end(portal: Portal, recor
 
 
 def test_what_main_raises_before_it_has_started_comes_out_of_start(portal: Portal) -> None:
-    before = threading.enumerate()
+    before = threads()
 
     async def fail(started: Callable[[], None]) -> None:
         raise ConnectionError("no server there")
@@ -154,7 +155,7 @@ def test_what_main_raises_before_it_has_started_comes_out_of_start(portal: Porta
     with pytest.raises(ConnectionError, match="no server there"):
         portal.start(fail, daemon=True)
 
-    assert threading.enumerate() == before
+    assert threads() == before
     assert not portal.is_running
 
 

@@ -14,6 +14,7 @@ import pytest
 from apsched.exceptions import JobStoreUnavailableError, SchedulerNotRunningError, SchedulerStateError
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.schedulers.background import BackgroundScheduler
+from tests.threads import threads
 
 if TYPE_CHECKING:
     from tests.face.conftest import Program, Record
@@ -112,24 +113,24 @@ def test_a_store_that_cannot_be_reached_fails_the_start_and_leaves_nothing_open(
 ) -> None:
     nowhere = SQLAlchemyJobStore(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder' / 'jobs.db'}")
     scheduler = make(jobstores={"default": SQLAlchemyJobStore(url), "nowhere": nowhere})
-    before = set(threading.enumerate())
+    before = threads()
 
     with pytest.raises(JobStoreUnavailableError):
         scheduler.start()
 
     assert not scheduler.running
-    assert set(threading.enumerate()) <= before
+    assert threads() <= before
 
 
 def test_no_thread_is_left_at_the_end_of_the_shutdown(make: Callable[..., BackgroundScheduler], url: str) -> None:
-    before = set(threading.enumerate())
+    before = threads()
     scheduler = make(jobstores={"default": SQLAlchemyJobStore(url)})
     scheduler.start()
     assert "apsched-jobstore" in {thread.name for thread in threading.enumerate()}
 
     scheduler.shutdown()
 
-    assert set(threading.enumerate()) <= before
+    assert threads() <= before
 
 
 @posix
