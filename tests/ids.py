@@ -8,7 +8,6 @@ from apsched.exceptions import _shown
 
 
 def stable(value: object) -> str:
-    """Return a short text for *value* without its place in memory, and for a set its size alone."""
-    if isinstance(value, (set, frozenset)):
-        return f"{type(value).__name__} of {len(value)}"
-    return re.sub(r"\.*[^ .]* at 0x[0-9a-f]+", "", str(value) if isinstance(value, str) else _shown(value))
+    """Return a short text for *value* without places in memory and without what is in sets, whose order varies."""
+    text = value if isinstance(value, str) else _shown(value)
+    return re.sub(r"\{[^{}:]+\}", "{...}", re.sub(r"\.*[^ .]* at 0x[0-9a-f]+", "", text))

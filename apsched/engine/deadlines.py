@@ -38,7 +38,7 @@ class Deadline:
     __slots__ = ("entered", "expire", "timeout")
 
     def __init__(self, timeout: float, expire: Callable[[], object]) -> None:
-        self.timeout = timeout
+        self.timeout: float = timeout
         self.entered: float | None = None
         self.expire: Callable[[], object] | None = expire
 

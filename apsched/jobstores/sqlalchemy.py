@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 MANY = 10_000  # rows that a transaction may touch of which nobody knows how many there are
 
-clock = SystemClock()
+clock: SystemClock = SystemClock()
 
 
 class SQLAlchemyJobStore(BlockingMethods):

@@ -6,7 +6,7 @@ for references, by which a value might contain itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from io import BytesIO
 from typing import Any, NoReturn
 
@@ -39,7 +39,7 @@ class CBORSerializer(ClosedSerializer):
     """
 
     name = "cbor"
-    plain = PLAIN | {bytes}
+    plain: Collection[type] = PLAIN | {bytes}
 
     def _write(self, flat: Any) -> bytes:
         return cbor2.dumps(flat)

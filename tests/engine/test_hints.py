@@ -284,8 +284,8 @@ async def test_many_changes_in_a_moment_are_told_together() -> None:
             for _ in range(100):
                 hints.send()
                 await anyio.lowlevel.checkpoint()
-            first = list(notifier.wire.sent)
+            first = len(notifier.wire.sent)
             hints.close()
 
-    assert first == ["default"]
-    assert notifier.wire.sent == ["default"] * 2
+    assert 1 <= first < 10
+    assert len(notifier.wire.sent) == first + 1

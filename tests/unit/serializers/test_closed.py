@@ -196,7 +196,7 @@ class Broken:
         ({"kwargs": {"mood": Mood.GOOD, "n": 1}}, "kwargs['mood']"),
         ({"a": OrderedDict()}, "a"),
         ({"a": Pair(1, 2)}, "a"),
-        ({"a": {1, Mood.GOOD}}, "a{...}"),
+        pytest.param({"a": {1, Mood.GOOD}}, "a{...}", id="a set in a dictionary"),
         ({"a": {Mood.GOOD: 1}}, "a.keys()"),
         ({"a": {(1, Level.LOW): 1}}, "a.keys()[1]"),
         ({"a": {1: Thing()}}, "a[1]"),
