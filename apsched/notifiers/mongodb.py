@@ -17,6 +17,7 @@ import anyio
 from apsched._bridge import Bridge
 from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
 from apsched.exceptions import JobStoreUnavailableError
+from apsched.notifiers._received import Received
 from apsched.notifiers.base import Notifier
 
 
@@ -94,7 +95,8 @@ class MongoDBNotifier(Notifier):
     @asynccontextmanager
     async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
         async with AsyncExitStack() as stack:
-            yield _Hints(self._bridge, await self._bridge.call(self._watch, stack))
+            stream = await self._bridge.call(self._watch, stack)
+            yield Received(self._bridge, stream.receive)
 
     async def _watch(self, stack: AsyncExitStack) -> _Stream:
         with told_in_words(self._source):
@@ -109,20 +111,6 @@ class MongoDBNotifier(Notifier):
     async def _leave(self, link: MongoLink) -> None:
         with anyio.CancelScope(shield=True):
             await self._bridge.call(link.close)
-
-
-class _Hints(AsyncIterator[str]):
-    """What a change stream tells, in the event loop of the listener."""
-
-    def __init__(self, bridge: Bridge, stream: _Stream) -> None:
-        self._bridge = bridge
-        self._stream = stream
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        return await self._bridge.call(self._stream.receive)
 
 
 class _Stream:

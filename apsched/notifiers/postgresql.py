@@ -17,6 +17,7 @@ import asyncpg
 
 from apsched._bridge import Bridge
 from apsched.exceptions import JobStoreUnavailableError
+from apsched.notifiers._received import Received
 from apsched.notifiers.base import Notifier
 
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
@@ -87,24 +88,10 @@ class PostgreSQLNotifier(Notifier):
         subscription = _Subscription(self._url, self._channel, self._origin, self._timeout)
         try:
             await self._bridge.call(subscription.open)
-            yield _Hints(self._bridge, subscription)
+            yield Received(self._bridge, subscription.receive)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._bridge.call(subscription.close)
-
-
-class _Hints(AsyncIterator[str]):
-    """What a subscription receives, in the event loop of the listener."""
-
-    def __init__(self, bridge: Bridge, subscription: _Subscription) -> None:
-        self._bridge = bridge
-        self._subscription = subscription
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        return await self._bridge.call(self._subscription.receive)
 
 
 class _Subscription:

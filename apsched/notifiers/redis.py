@@ -13,6 +13,7 @@ import anyio
 from apsched._bridge import Bridge
 from apsched._redis_clients import FAILURES, Client, RedisClients
 from apsched.exceptions import JobStoreUnavailableError
+from apsched.notifiers._received import Received
 from apsched.notifiers.base import Notifier
 
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
@@ -85,7 +86,7 @@ class RedisNotifier(Notifier):
         subscription = _Subscription(self._clients, self._channel, self._origin, self._timeout)
         try:
             await self._bridge.call(subscription.open)
-            yield _Hints(self._bridge, subscription)
+            yield Received(self._bridge, subscription.receive)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._bridge.call(subscription.close)
@@ -93,20 +94,6 @@ class RedisNotifier(Notifier):
     async def _close(self, client: Client) -> None:
         with anyio.move_on_after(self._timeout), suppress(*FAILURES):
             await client.aclose()
-
-
-class _Hints(AsyncIterator[str]):
-    """What a subscription receives, in the event loop of the listener."""
-
-    def __init__(self, bridge: Bridge, subscription: _Subscription) -> None:
-        self._bridge = bridge
-        self._subscription = subscription
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> str:
-        return await self._bridge.call(self._subscription.receive)
 
 
 class _Subscription:
