@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import socket
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 import anyio
 import attrs
@@ -61,9 +60,7 @@ from apsched.testing.contract._values import (
     take_one,
 )
 from tests.servers import MongoDB, Proxy, start_mongodb_standalone
-
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
+from tests.stores.calls import beat_apart, done, patiently
 
 RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
 LONG_AGO = ObjectId("5e0000000000000000000000")  # of the year 2019
@@ -117,33 +114,6 @@ class opened:  # noqa: N801  # it is called like a function
 
     async def __aexit__(self, *_: object) -> None:
         await self._store.__aexit__(None, None, None)
-
-
-async def beat_apart(store: MongoDBJobStore, node: str) -> bool:
-    """Raise the beat of a node as the engine does: in an event loop of another thread."""
-
-    async def pulse() -> bool:
-        async with store.pulse(node) as beat:
-            return await beat()
-
-    return await to_thread.run_sync(asyncio.run, pulse())
-
-
-async def done(func: Callable[..., Any], *args: Any) -> None:
-    """Call a method of a client, whether it has to be awaited or not."""
-    result = func(*args)
-    if inspect.isawaitable(result):
-        await result
-
-
-async def patiently(func: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
-    """Call until the server is there."""
-    with anyio.fail_after(30):
-        while True:
-            try:
-                return await func(*args)
-            except JobStoreUnavailableError:
-                await anyio.sleep(0.05)
 
 
 def lost(job: Job | None, run: Run) -> Run:

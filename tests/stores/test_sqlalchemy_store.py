@@ -5,25 +5,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 import attrs
 import pytest
 import sqlalchemy as sa
-from anyio import to_thread
 from anyio.from_thread import start_blocking_portal
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
@@ -43,7 +41,7 @@ from apsched.exceptions import (
     UnstorableError,
 )
 from apsched.job import Job
-from apsched.jobstores.base import JobFilter, JobStore
+from apsched.jobstores.base import JobFilter
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.run import Outcome, Run
 from apsched.serializers.base import unreadable_arguments
@@ -66,9 +64,7 @@ from apsched.testing.contract._values import (
 )
 from tests.servers import MySQL, PostgreSQL, Proxy
 from tests.servers._process import free_port
-
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
+from tests.stores.calls import beat_apart, done, patiently
 
 RUNNING, PENDING, SUCCEEDED, FAILED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED, Outcome.FAILED
 BRIEF = 0.5  # seconds, as a timeout
@@ -126,38 +122,11 @@ async def entering(store: SQLAlchemyJobStore) -> str:
     return str(caught.value)
 
 
-async def beat_apart(store: JobStore, node: str) -> bool:
-    """Raise the beat of a node as the engine does: in an event loop of another thread."""
-
-    async def pulse() -> bool:
-        async with store.pulse(node) as beat:
-            return await beat()
-
-    return await to_thread.run_sync(asyncio.run, pulse())
-
-
-async def patiently(func: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
-    """Call until the server is there."""
-    with anyio.fail_after(30):
-        while True:
-            try:
-                return await func(*args)
-            except JobStoreUnavailableError:
-                await anyio.sleep(0.05)
-
-
 def through(proxy: Proxy, url: str, driver: str) -> str:
     """Return *url* with another driver, by way of the proxy."""
     parts = urlsplit(url)
     user = parts.netloc.rpartition("@")[0]
     return parts._replace(scheme=driver, netloc=f"{user}@{proxy.host}:{proxy.port}").geturl()
-
-
-async def done(func: Callable[..., Any]) -> None:
-    """Call a method of an engine, whether it has to be awaited or not."""
-    result = func()
-    if inspect.isawaitable(result):
-        await result
 
 
 def busy_connections(engine: sa.Engine) -> int:
