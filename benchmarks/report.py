@@ -18,8 +18,8 @@ HEAD = """# What was measured
 Ratios hold from machine to machine, times do not: these are of two shared cores, where the same case differs by a fifth
 from one minute to the next and the peers by more. Each table is of one run, in which this project, its peers and the
 bare floor took turns. *Floor* is the same work without any scheduler: `loop.call_at` and `create_task`, or
-`ThreadPoolExecutor.submit`; of *drain* the same rows in the same tables by bare asyncpg. `NOT MET` stands where a target
-was missed.
+`ThreadPoolExecutor.submit`; of *drain* the same rows in the same tables by bare asyncpg. `NOT MET` stands where a
+target was missed.
 
 The commands: `python benchmarks/NAME.py --json FOLDER/NAME.json` for each NAME below, then
 `python benchmarks/report.py FOLDER > benchmarks/RESULTS.md`. The peers (APScheduler 3.11.3 and 4.0.0a6, and for cron
