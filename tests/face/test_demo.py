@@ -126,7 +126,8 @@ def test_killed_half_way_and_started_again_it_goes_on_where_it_was(tmp_path: Pat
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f":{killed.pid}:" in done.stdout.split("Did not shut down: ")[1].splitlines()[0]
-    assert "mirror" in done.stdout.split("Under way then, and run again when that is certain: ")[1].split("\n")[0]
+    told = " ".join(done.stdout.split())  # lines break where the screen ends
+    assert "mirror" in told.split("Under way then, and run again when that is certain: ")[1].split(".")[0]
     assert len(done.stdout.split("Starts on this store")[1].split("no node for")) == 2
     again = done.stdout.split("Under way when their node was killed, and run again")[1].split("\n\n")[0]
     assert "mirror       succeeded" in again
