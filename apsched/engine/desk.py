@@ -1,0 +1,195 @@
+"""Work on an open job store from outside of any scheduler (layer 6).
+
+Rule 1: nothing here joins as a node, so nothing is ever claimed or run, and no node sees that somebody has looked.
+Rule 2: whoever changes something tells the nodes, so that they look at the store at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+import anyio
+import attrs
+
+from apsched.clock import Clock
+from apsched.engine.entered import entered
+from apsched.engine.make_job import JobMaker, first_times
+from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError
+from apsched.job import Job, check_args, check_kwargs
+from apsched.jobstores.base import Change, JobStore, RunFilter
+from apsched.run import Outcome, Run, parse_run_id
+from apsched.triggers.base import BaseTrigger
+
+HINT_PATIENCE = 5.0  # seconds that telling the nodes may take; they look by themselves, too
+STORE_ALIAS = "default"
+
+logger: logging.Logger = logging.getLogger("apsched.desk")
+
+
+@attrs.frozen
+class Desk:
+    """
+    A job store that is open, and what one needs to work on it.
+
+    Its verbs are those of a scheduler of the same names, and tell the nodes of what they change. Callables are not
+    looked for, since they need not be importable here.
+
+    Attributes:
+        store: The store.
+        maker: Makes and changes jobs.
+        clock: Time.
+        zone: In which times are shown and read.
+    """
+
+    store: JobStore
+    maker: JobMaker
+    clock: Clock
+    zone: tzinfo
+
+    @property
+    def now(self) -> datetime:
+        """The present time, aware UTC."""
+        return self.clock.now()
+
+    async def job(self, job_id: str) -> Job:
+        """
+        Return the job of that id.
+
+        Raises:
+            JobLookupError: There is none.
+        """
+        job = await self.store.get(job_id)
+        if job is None:
+            raise JobLookupError(job_id)
+        return job
+
+    async def tell_nodes(self) -> None:
+        """Let the nodes of the store look at it now; without that they do within seconds."""
+        notifier = self.store.notifier()
+        if notifier is None:
+            return
+        try:
+            with anyio.move_on_after(HINT_PATIENCE):
+                async with entered(notifier, "the notifier of the job store"):
+                    await notifier.notify(STORE_ALIAS)
+        except Exception:
+            logger.debug("the nodes cannot be told of the change", exc_info=True)
+
+    async def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
+        """Change attributes of a job; see `AsyncScheduler.modify_job`."""
+        return await self._update(job_id, jobstore, lambda job: self.maker.change(job, changes))
+
+    async def reschedule_job(
+        self, job_id: str, jobstore: str | None = None, trigger: BaseTrigger | str | None = None, **trigger_args: Any
+    ) -> Job:
+        """Give a job another trigger; see `AsyncScheduler.reschedule_job`."""
+        made = self.maker.trigger(trigger, trigger_args).anchored(self.now)
+
+        def change(job: Job) -> Job:
+            job.trigger = made
+            return self._armed(job, f"the trigger of job {job.id!r} must have a time to come, got {made}")
+
+        return await self._update(job_id, jobstore, change)
+
+    async def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
+        """Let a job not run until it is resumed; see `AsyncScheduler.pause_job`."""
+        return await self.modify_job(job_id, jobstore, next_run_time=None)
+
+    async def resume_job(self, job_id: str, jobstore: str | None = None) -> Job:
+        """
+        Let a paused or quarantined job run again, from its trigger's next time on.
+
+        Raises:
+            JobLookupError: There is no such job.
+            ValueError: Its trigger has no time to come; the job stays as it is.
+        """
+
+        def change(job: Job) -> Job:
+            return self._armed(job, f"job {job.id!r} has no time to come and cannot be resumed; remove it")
+
+        return await self._update(job_id, jobstore, change)
+
+    async def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        """Remove a job; see `AsyncScheduler.remove_job`."""
+        _check_alias(jobstore)
+        await self.store.remove(job_id)
+        await self.tell_nodes()
+
+    async def run_job(
+        self,
+        job_id: str,
+        jobstore: str | None = None,
+        *,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """
+        Queue a run of a job, which a node starts; the schedule stays as it is.
+
+        Raises:
+            JobLookupError: There is no such job.
+        """
+        _check_alias(jobstore)
+        await self.job(job_id)
+        now = self.now
+        run = Run(
+            job_id=job_id,
+            nominal_time=now,
+            due_time=now,
+            outcome=Outcome.PENDING,
+            is_manual=True,
+            args=None if args is None else check_args(args),
+            kwargs=None if kwargs is None else check_kwargs(kwargs),
+        )
+        run = await self.store.add_run(run)
+        await self.tell_nodes()
+        return run
+
+    async def cancel_run(self, run_id: str) -> Run:
+        """
+        Cancel a run that is pending, and return it.
+
+        Raises:
+            RunLookupError: There is no such run, or it is not pending; the message says which.
+            ValueError: That is not the id of a run.
+        """
+        run = await self._found(run_id)
+        cancelled = attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=self.now, reason="cancelled by hand")
+        if run.outcome is not Outcome.PENDING or not await self.store.finish([cancelled]):
+            raise RunLookupError(run_id, _why_not(await self._found(run_id)))
+        await self.tell_nodes()
+        return cancelled
+
+    async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
+        _check_alias(jobstore)
+        job = await self.store.update(job_id, change)
+        await self.tell_nodes()
+        return job
+
+    def _armed(self, job: Job, problem: str) -> Job:
+        """Return *job* with the next time of its trigger; raise ValueError if there is none."""
+        job.next_nominal_time, job.next_run_time = first_times(job, self.now)
+        if job.next_run_time is None:
+            raise ValueError(problem)
+        job.quarantine = None
+        return job
+
+    async def _found(self, run_id: str) -> Run:
+        job_id, moment = parse_run_id(run_id)
+        for run in await self.store.runs(RunFilter(job_id=job_id, since=moment, until=moment), 1):
+            return run
+        raise RunLookupError(run_id)
+
+
+def _check_alias(jobstore: str | None) -> None:
+    if jobstore not in (None, STORE_ALIAS):
+        raise AliasLookupError("job store", jobstore, (STORE_ALIAS,))
+
+
+def _why_not(run: Run) -> str:
+    if run.outcome.is_final:
+        return f"it has ended with the outcome {run.outcome.value!r}"
+    return f"it is under way on node {run.node}; cancel it there"
