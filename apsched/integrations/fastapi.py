@@ -45,7 +45,7 @@ def with_dependencies(func: Callable[..., Any]) -> Callable[..., Coroutine[Any, 
     have dependencies of their own. One that several need is made once a run, unless it says `use_cache=False`. What
     comes after the `yield` of a generator happens when the run has ended, in reverse order, also if the run was
     cancelled or timed out; it sees the exception of the job, and cannot hide it. Plain functions, the job's too, are
-    called in threads of anyio, so that the job belongs to no thread pool executor.
+    called in up to 40 threads of their own: the job counts as a coroutine function and is in no thread pool executor.
 
     Whoever calls the function directly may pass dependencies by keyword; those are taken as they are.
 

@@ -1,27 +1,28 @@
-"""FastAPI, with `AsyncScheduler` in its lifespan and its jobs in a SQLite file.
+"""FastAPI, with `AsyncScheduler` in its lifespan, its jobs in a SQLite file, and dependencies in requests and jobs.
 
 uvicorn fastapi_reminders:app --port 8000
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from apsched import AsyncScheduler
+from apsched.integrations.fastapi import SchedulerDep, with_dependencies
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
-
-scheduler = AsyncScheduler(jobstores={"default": SQLAlchemyJobStore("sqlite:///reminders.sqlite")})
 
 
 @asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with scheduler:
-        yield
+async def lifespan(app: FastAPI) -> AsyncGenerator[dict[str, AsyncScheduler]]:
+    store = SQLAlchemyJobStore("sqlite:///reminders.sqlite")
+    async with AsyncScheduler(jobstores={"default": store}) as scheduler:
+        yield {"scheduler": scheduler}
 
 
 app = FastAPI(lifespan=lifespan)
@@ -32,18 +33,23 @@ class Reminder(BaseModel):
     at: datetime
 
 
-async def remind(text: str) -> str:
-    return f"It is time for {text}."
+async def wording() -> AsyncGenerator[str]:
+    yield "It is time for {}."
+
+
+@with_dependencies
+async def remind(text: str, words: Annotated[str, Depends(wording)]) -> str:
+    return words.format(text)
 
 
 @app.post("/reminders", status_code=201)
-async def add_reminder(reminder: Reminder) -> dict[str, str]:
+async def add_reminder(reminder: Reminder, scheduler: SchedulerDep) -> dict[str, str]:
     job = await scheduler.add_job(remind, "date", run_date=reminder.at, args=[reminder.text])
     return {"id": job.id}
 
 
 @app.get("/reminders")
-async def list_reminders() -> dict[str, list[str]]:
+async def list_reminders(scheduler: SchedulerDep) -> dict[str, list[str]]:
     return {
         "waiting": [job.args[0] for job in await scheduler.get_jobs()],
         "reminded": [run.retval for run in await scheduler.get_runs(outcome="succeeded")],
