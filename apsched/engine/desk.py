@@ -78,6 +78,17 @@ class Desk:
         except Exception:
             logger.debug("the nodes cannot be told of the change", exc_info=True)
 
+    async def add_job(self, func: str, trigger: BaseTrigger | str | None = None, **options: Any) -> Job:
+        """Add a job, whose callable must be found here; see `AsyncScheduler.add_job`."""
+        _check_alias(options.get("jobstore"))
+        given: dict[str, Any] = {"jobstore": STORE_ALIAS, **options}
+        draft = self.maker.draft(self.now, func, trigger, **given)
+        if draft.job.next_run_time is None and not draft.is_timed:
+            raise ValueError(f"the trigger of job {draft.job.id!r} must have a time to come, got {draft.job.trigger}")
+        job = (await self.store.add([draft.job], draft.merge))[0]
+        await self.tell_nodes()
+        return job
+
     async def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; see `AsyncScheduler.modify_job`."""
         return await self._update(job_id, jobstore, lambda job: self.maker.change(job, changes))

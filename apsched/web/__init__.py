@@ -1,0 +1,1 @@
+"""Show and operate a scheduler in a browser (layer 10)."""

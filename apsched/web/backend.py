@@ -1,0 +1,583 @@
+"""What pages and the REST interface work on: a scheduler of this process, or a job store alone (layer 10).
+
+Rule 1: what is read is read from the stores, and what is changed is changed by the verbs of the scheduler.
+Rule 2: whatever a store holds, a call costs a bounded time: it returns a page, and where the next one begins.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, tzinfo
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from urllib.parse import quote, unquote
+
+import anyio.to_thread
+import attrs
+from anyio.lowlevel import checkpoint
+
+from apsched._portal import Portal
+from apsched._timezones import local_timezone
+from apsched.async_scheduler import AsyncScheduler
+from apsched.clock import Clock, SystemClock
+from apsched.engine.desk import STORE_ALIAS, Desk
+from apsched.engine.entered import entered
+from apsched.engine.explain import Explanation, explain
+from apsched.engine.health import Health
+from apsched.engine.make_job import JobMaker
+from apsched.exceptions import AliasLookupError, ApschedError, JobLookupError, RunLookupError
+from apsched.job import NO_KWARGS, Job, JobDefaults
+from apsched.jobstores.base import JobFilter, JobStore, Node, RunFilter
+from apsched.run import Outcome, Run, parse_run_id
+from apsched.schedulers.base import BaseScheduler
+
+State = Literal["scheduled", "paused", "quarantined"]
+
+SEARCHED = 2000  # jobs that one call looks through
+SEARCH_PAGE = 500  # jobs that are read at a time
+COUNTED = 1000  # runs under way that are told apart by node
+EXPLAINED = 10_000  # runs that may answer for a nominal time
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CursorError(ApschedError, ValueError):
+    """The place at which a page is to begin is no such place, or is gone; begin with the first page."""
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """
+    Which jobs are wanted; all by default.
+
+    Attributes:
+        text: Only jobs that have this text in their id, name, callable or a tag, in whatever case.
+        state: Only jobs in this state.
+        tags: Only jobs that have all of these tags with these values.
+        store: Only jobs of the store of this alias.
+    """
+
+    text: str = ""
+    state: State | None = None
+    tags: Mapping[str, str] = NO_KWARGS
+    store: str | None = None
+
+    def accepts(self, job: Job) -> bool:
+        """Whether *job* is in the state and has the text."""
+        if self.state is not None and state_of(job) != self.state:
+            return False
+        wanted = self.text.casefold()
+        return not wanted or any(wanted in part.casefold() for part in _texts(job))
+
+
+ALL_JOBS = JobQuery()
+ALL_RUNS = RunFilter()
+
+
+@attrs.frozen(kw_only=True)
+class JobPage:
+    """
+    Some jobs, store by store, by next run time and id, paused ones last.
+
+    Attributes:
+        jobs: The jobs; `Job.jobstore` is the alias of their store.
+        next: Where the next page begins; None if this is the last one.
+        is_full: Whether as many were found as were asked for. If not and *next* is given, so many jobs were looked
+            through (`SEARCHED`) that the search stopped; it goes on from *next*.
+    """
+
+    jobs: Sequence[Job]
+    next: str | None
+    is_full: bool
+
+
+@attrs.frozen
+class StoredRun:
+    """
+    A run and the alias of the store that has it.
+
+    Attributes:
+        store: The alias.
+        run: The run.
+    """
+
+    store: str
+    run: Run
+
+
+@attrs.frozen(kw_only=True)
+class RunPage:
+    """
+    Some runs, the latest nominal time first.
+
+    Attributes:
+        runs: The runs.
+        next: Where the next page begins; None if this is the last one.
+    """
+
+    runs: Sequence[StoredRun]
+    next: str | None
+
+
+@attrs.frozen
+class StoredNode:
+    """
+    A node and the store in which it is known.
+
+    Attributes:
+        store: The alias of the store.
+        node: The node.
+        running: How many runs it has under way.
+    """
+
+    store: str
+    node: Node
+    running: int
+
+
+@attrs.frozen(kw_only=True)
+class Upcoming:
+    """
+    The next nominal times of a job.
+
+    Attributes:
+        job: The job.
+        times: The times, the next one first, aware.
+        has_more: Whether there are more in the window than were asked for.
+    """
+
+    job: Job
+    times: Sequence[datetime]
+    has_more: bool
+
+
+def carried(
+    method: Callable[Concatenate[Backend, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Backend, P], Coroutine[Any, Any, T]]:
+    """Let *method* run in the event loop of the scheduler, where that is another one than the caller's."""
+
+    @functools.wraps(method)
+    async def call(self: Backend, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._portal is None:
+            return await method(self, *args, **kwargs)
+        portal = self._portal
+
+        def carry() -> T:
+            return portal.call(method, self, *args, **kwargs)
+
+        return await anyio.to_thread.run_sync(carry)
+
+    return call
+
+
+class Backend:
+    """
+    One interface to a scheduler of this process and to a job store alone.
+
+    Of a job store alone nothing is run here, and nobody sees that somebody looks: see `open_store`.
+
+    Args:
+        source: A scheduler: an `AsyncScheduler` of the same event loop, or a blocking one (`BackgroundScheduler` and
+            its like), which is called by a thread; or the desk of an open store.
+
+    Attributes:
+        zone: In which times are shown and naive ones are read.
+    """
+
+    def __init__(self, source: AsyncScheduler | BaseScheduler | Desk) -> None:
+        self._portal: Portal | None = source._portal if isinstance(source, BaseScheduler) else None
+        self._verbs = source._core if isinstance(source, BaseScheduler) else source
+        self.zone: tzinfo = source.zone if isinstance(source, Desk) else source.timezone
+
+    @property
+    def scheduler(self) -> AsyncScheduler | None:
+        """The scheduler, or the core of the blocking one; None if a store is opened alone."""
+        return self._verbs if isinstance(self._verbs, AsyncScheduler) else None
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the scheduler."""
+        return self._verbs.clock if isinstance(self._verbs, Desk) else self._verbs._clock
+
+    @property
+    def now(self) -> datetime:
+        """The present time, aware UTC."""
+        return self.clock.now()
+
+    @property
+    def stores(self) -> list[str]:
+        """The aliases of the stores."""
+        return [STORE_ALIAS] if isinstance(self._verbs, Desk) else self._verbs._aliases(None)
+
+    # jobs
+
+    @carried
+    async def job(self, job_id: str, store: str | None = None) -> Job:
+        """
+        Return a job.
+
+        Args:
+            job_id: Its id.
+            store: Alias of its store; None: whichever has it.
+
+        Raises:
+            JobLookupError: There is no such job.
+            AliasLookupError: There is no such store.
+        """
+        return await self._job(job_id, store)
+
+    @carried
+    async def jobs(self, query: JobQuery = ALL_JOBS, limit: int = 50, after: str | None = None) -> JobPage:
+        """
+        Return a page of jobs.
+
+        A job whose id is the text of the query comes first, without a search.
+
+        Args:
+            query: Which ones.
+            limit: At most so many.
+            after: `JobPage.next` of the page before; None: the first page.
+
+        Raises:
+            AliasLookupError: There is no such store.
+            CursorError: *after* is the place of no job, or of one that is gone.
+        """
+        alias, begin = _job_place(after)
+        aliases = self._chosen(query.store)
+        if alias is not None:
+            aliases = aliases[aliases.index(alias) :] if alias in aliases else []
+        exact = await self._exact(query) if query.text and after is None else []
+        found, looks = [*exact], 0
+        for alias in aliases:
+            while True:
+                jobs, begin = await self._look(alias, query, limit + 1, begin)
+                found += [job for job in jobs if job not in exact]
+                if len(found) > limit:
+                    return JobPage(jobs=found[:limit], next=_job_cursor(found[limit - 1]), is_full=True)
+                if begin is None:
+                    break
+                looks += 1
+                if looks * SEARCH_PAGE >= SEARCHED:
+                    return JobPage(jobs=found, next=_cursor(alias, begin), is_full=False)
+        return JobPage(jobs=found, next=None, is_full=len(found) == limit)
+
+    @carried
+    async def upcoming(
+        self,
+        until: datetime,
+        *,
+        job_id: str | None = None,
+        store: str | None = None,
+        jobs: int = 100,
+        times: int = 100,
+    ) -> list[Upcoming]:
+        """
+        Return the nominal times to come, job by job; those due first come first.
+
+        It computes up to *jobs* times *times* of them, each of which costs about ten microseconds.
+
+        Args:
+            until: The end of the window, aware.
+            job_id: Only those of this job.
+            store: Only those of jobs of the store of this alias.
+            jobs: Of how many jobs at most.
+            times: How many of a job at most.
+
+        Raises:
+            JobLookupError: There is no such job.
+            AliasLookupError: There is no such store.
+        """
+        found: list[Upcoming] = []
+        for alias in self._chosen(store):
+            if job_id is None:
+                selected = await self._store(alias).select(JobFilter(is_quarantined=False), jobs)
+            else:
+                job = await self._store(alias).get(job_id)
+                selected = [] if job is None else [job]
+            for each in selected:
+                if each.next_run_time is None or each.next_run_time.timestamp() > until.timestamp():
+                    break  # so are all that come after it
+                each.jobstore = alias
+                found.append(_upcoming(each, until, times))
+                await checkpoint()
+        if not found and job_id is not None:
+            await self._job(job_id, store)
+        found.sort(key=lambda each: each.times[0].timestamp() if each.times else 0)
+        return found[:jobs]
+
+    @carried
+    async def explain(
+        self, job_id: str, when: datetime | None = None, store: str | None = None, *, count: int = 5
+    ) -> Explanation:
+        """
+        Explain when a job runs next, and what became or will become of a nominal time.
+
+        Args:
+            job_id: Its id; it may be gone already.
+            when: The nominal time, aware; None: only what comes next.
+            store: Alias of its store; None: all stores.
+            count: How many next times to tell.
+
+        Raises:
+            AliasLookupError: There is no such store.
+        """
+        job: Job | None = None
+        runs: list[Run] = []
+        for alias in self._chosen(store):
+            job = job or await self._store(alias).get(job_id)
+            if when is not None:
+                runs += await self._store(alias).runs(RunFilter(job_id=job_id, since=when), EXPLAINED)
+        covering = [run for run in runs if when is not None and (run.first_nominal_time or run.nominal_time) <= when]
+        return explain(job, job_id, when, covering, count)
+
+    # runs and nodes
+
+    @carried
+    async def runs(
+        self, where: RunFilter = ALL_RUNS, limit: int = 50, after: str | None = None, store: str | None = None
+    ) -> RunPage:
+        """
+        Return a page of runs.
+
+        Args:
+            where: Which ones.
+            limit: At most so many.
+            after: `RunPage.next` of the page before; None: the first page.
+            store: Only those of the store of this alias.
+
+        Raises:
+            AliasLookupError: There is no such store.
+            CursorError: *after* is no such place.
+        """
+        place = None if after is None else _run_place(after)
+        found = [
+            StoredRun(alias, run)
+            for alias in self._chosen(store)
+            for run in await self._store(alias).runs(where, limit + 1, place)
+        ]
+        found.sort(key=lambda each: (each.run.nominal_time.timestamp(), each.run.job_id), reverse=True)
+        return RunPage(runs=found[:limit], next=found[limit - 1].run.id if len(found) > limit else None)
+
+    @carried
+    async def run(self, run_id: str, store: str | None = None) -> StoredRun:
+        """
+        Return a run.
+
+        Args:
+            run_id: `Run.id`.
+            store: Alias of its store; None: whichever has it.
+
+        Raises:
+            RunLookupError: There is no such run.
+            AliasLookupError: There is no such store.
+        """
+        try:
+            job_id, moment = parse_run_id(run_id)
+        except ValueError:
+            raise RunLookupError(run_id) from None
+        for alias in self._chosen(store):
+            for run in await self._store(alias).runs(RunFilter(job_id=job_id, since=moment, until=moment), 1):
+                return StoredRun(alias, run)
+        raise RunLookupError(run_id)
+
+    @carried
+    async def nodes(self) -> list[StoredNode]:
+        """Return the nodes of all stores, and how many runs each has under way, of the last thousand."""
+        found = []
+        for alias in self.stores:
+            nodes = await self._store(alias).nodes()
+            runs = await self._store(alias).runs(RunFilter(outcomes=(Outcome.RUNNING,)), COUNTED)
+            found += [StoredNode(alias, node, sum(run.node == node.id for run in runs)) for node in nodes]
+        return found
+
+    @carried
+    async def health(self) -> Health | None:
+        """Tell how the scheduler is; None if there is none. Asks no store."""
+        return None if isinstance(self._verbs, Desk) else await self._verbs.health()
+
+    @carried
+    async def latency(self, store: str) -> float:
+        """
+        Return how many seconds the store takes to answer a small question.
+
+        Raises:
+            AliasLookupError: There is no such store.
+        """
+        opened = self._store(store)
+        began = self.clock.monotonic()
+        await opened.nodes()
+        return self.clock.monotonic() - began
+
+    # changes
+
+    @carried
+    async def pause_job(self, job_id: str, store: str | None = None) -> Job:
+        """Let a job not run until it is resumed; raises JobLookupError."""
+        return await self._verbs.pause_job(job_id, store)
+
+    @carried
+    async def resume_job(self, job_id: str, store: str | None = None) -> Job | None:
+        """Let a paused job run again; None if it has no time to come and was removed. Raises JobLookupError."""
+        return await self._verbs.resume_job(job_id, store)
+
+    @carried
+    async def remove_job(self, job_id: str, store: str | None = None) -> None:
+        """Remove a job; its history stays. Raises JobLookupError."""
+        await self._verbs.remove_job(job_id, store)
+
+    @carried
+    async def run_job(
+        self,
+        job_id: str,
+        store: str | None = None,
+        *,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Queue a run of a job, with its own arguments or those given; raises JobLookupError."""
+        if isinstance(self._verbs, Desk):
+            return await self._verbs.run_job(job_id, store, args=args, kwargs=kwargs)
+        return (await self._verbs.run_job(job_id, store, args=args, kwargs=kwargs)).run
+
+    @carried
+    async def cancel_run(self, run_id: str) -> Run:
+        """Cancel a run that is pending or under way; raises RunLookupError, whose message says why that cannot be."""
+        return await self._verbs.cancel_run(run_id)
+
+    @carried
+    async def modify_job(self, /, job_id: str, store: str | None = None, **changes: Any) -> Job:
+        """Change attributes of a job; see `AsyncScheduler.modify_job`."""
+        return await self._verbs.modify_job(job_id, store, **changes)
+
+    @carried
+    async def reschedule_job(
+        self, /, job_id: str, store: str | None = None, trigger: Any = None, **options: Any
+    ) -> Job:
+        """Give a job another trigger; see `AsyncScheduler.reschedule_job`."""
+        return await self._verbs.reschedule_job(job_id, store, trigger, **options)
+
+    @carried
+    async def add_job(self, /, func: str, trigger: Any, **options: Any) -> Job:
+        """Add a job; see `AsyncScheduler.add_job`."""
+        return await self._verbs.add_job(func, trigger, **options)
+
+    # parts of the above
+
+    def _chosen(self, store: str | None) -> list[str]:
+        known = self.stores
+        if store is None:
+            return known
+        if store not in known:
+            raise AliasLookupError("job store", store, known)
+        return [store]
+
+    def _store(self, alias: str) -> JobStore:
+        return self._verbs.store if isinstance(self._verbs, Desk) else self._verbs._open_store(alias)
+
+    async def _job(self, job_id: str, store: str | None) -> Job:
+        for alias in self._chosen(store):
+            job = await self._store(alias).get(job_id)
+            if job is not None:
+                job.jobstore = alias
+                return job
+        raise JobLookupError(job_id)
+
+    async def _exact(self, query: JobQuery) -> list[Job]:
+        """Return the jobs whose id is the text of *query*."""
+        found = []
+        for alias in self._chosen(query.store):
+            job = await self._store(alias).get(query.text)
+            if job is not None and query.accepts(job) and JobFilter(tags=query.tags).accepts(job):
+                job.jobstore = alias
+                found.append(job)
+        return found
+
+    async def _look(self, alias: str, query: JobQuery, wanted: int, after: str | None) -> tuple[list[Job], str | None]:
+        """Read some jobs; return those that are asked for, and where to go on if there are more to read."""
+        is_plain = not query.text and query.state in (None, "quarantined")
+        is_quarantined = None if query.state is None else query.state == "quarantined"
+        size = wanted if is_plain else SEARCH_PAGE
+        try:
+            jobs = await self._store(alias).select(
+                JobFilter(tags=query.tags, is_quarantined=is_quarantined), size, after
+            )
+        except JobLookupError:
+            raise CursorError(
+                f"job {after!r}, after which the page begins, is gone; begin with the first page"
+            ) from None
+        for job in jobs:
+            job.jobstore = alias
+        return [job for job in jobs if query.accepts(job)], jobs[-1].id if len(jobs) == size else None
+
+
+@asynccontextmanager
+async def open_store(
+    store: JobStore, *, timezone: tzinfo | None = None, clock: Clock | None = None
+) -> AsyncGenerator[Backend]:
+    """
+    Open a job store that no scheduler of this process uses, to look at it and to change it.
+
+    Args:
+        store: The store, not open.
+        timezone: In which times are shown; None: that of this machine.
+        clock: Time; None: that of this machine.
+
+    Raises:
+        Exception: What the store raises where it cannot be opened.
+    """
+    zone = local_timezone() if timezone is None else timezone
+    async with entered(store, "the job store"):
+        yield Backend(Desk(store, JobMaker(JobDefaults(), zone), SystemClock() if clock is None else clock, zone))
+
+
+def state_of(job: Job) -> State:
+    """Return in which state *job* is."""
+    if job.quarantine is not None:
+        return "quarantined"
+    return "paused" if job.next_run_time is None else "scheduled"
+
+
+def _texts(job: Job) -> Iterable[str]:
+    yield from (job.id, job.name, job.func_ref or "")
+    yield from (f"{name}={value}" for name, value in job.tags.items())
+
+
+def _upcoming(job: Job, until: datetime, limit: int) -> Upcoming:
+    times: list[datetime] = []
+    moment = job.next_nominal_time or job.next_run_time
+    end = until.timestamp()
+    while moment is not None and moment.timestamp() <= end:
+        if len(times) == limit:
+            return Upcoming(job=job, times=times, has_more=True)
+        times.append(moment)
+        moment = job.trigger.get_next_fire_time(moment, moment)
+    return Upcoming(job=job, times=times, has_more=False)
+
+
+def _cursor(alias: str, job_id: str) -> str:
+    return f"{quote(alias, safe='')}:{job_id}"
+
+
+def _job_cursor(job: Job) -> str:
+    return _cursor(str(job.jobstore), job.id)
+
+
+def _job_place(cursor: str | None) -> tuple[str | None, str | None]:
+    """Return the alias of a store and the id of a job in it, after which a page begins."""
+    if cursor is None:
+        return None, None
+    alias, separator, job_id = cursor.partition(":")
+    if not separator:
+        raise CursorError(f"{cursor!r} is no place at which a page of jobs begins; begin with the first page")
+    return unquote(alias), job_id
+
+
+def _run_place(cursor: str) -> Run:
+    """Return a run that stands where a page ends; its other values do not matter."""
+    try:
+        job_id, moment = parse_run_id(cursor)
+    except ValueError:
+        raise CursorError(f"{cursor!r} is no place at which a page of runs begins; begin with the first page") from None
+    return Run(job_id=job_id, nominal_time=moment, due_time=moment, outcome=Outcome.PENDING)
