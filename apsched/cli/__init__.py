@@ -5,7 +5,7 @@ One file is one command; `app.py` lists them. Exit codes of all commands:
 | code | meaning |
 |---|---|
 | 0 | all that was asked for is done |
-| 1 | it could not be done; standard error says why |
+| 1 | it could not be done; standard error says why. Of `doctor`: something is wrong |
 | 2 | the command line is not understood |
 | 3 | it is done, but not for every job |
 | 130 | interrupted |

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from apsched.cli.settings import Program
 from apsched.exceptions import ApschedError
 
 COMMANDS = {  # name -> module here, which holds it as `command`; imported only when it is asked for
@@ -25,6 +26,7 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "simulate": "simulate",
     "add": "add_job",
     "run": "run_scheduler",
+    "doctor": "examine_store",
     "export": "export_jobs",
     "import": "import_jobs",
     "demo": "show_demo",
@@ -50,16 +52,21 @@ def app() -> None:
     """Work with the job stores of apsched."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], program: Program | None = None) -> int:
     """
     Run a command and return its exit code.
 
     Modules are found in the present folder too, as they are by `python -m`.
+
+    Args:
+        arguments: The command line after `apsched`.
+        program: Which program has the commands among its own, if one has.
     """
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        code = app.main(list(arguments), prog_name="apsched", standalone_mode=False)
+        name = "apsched" if program is None else program.name
+        code = app.main(list(arguments), prog_name=name, standalone_mode=False, obj=program)
     except click.exceptions.Exit as exc:
         return exc.exit_code
     except click.ClickException as exc:

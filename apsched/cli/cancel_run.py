@@ -6,6 +6,7 @@ import attrs
 import click
 
 from apsched.cli.change import Done, each
+from apsched.cli.completion import complete_open_runs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
@@ -19,7 +20,7 @@ from apsched.run import Outcome, Run, parse_run_id
     "cancel",
     epilog=examples("apsched runs --outcome pending --ids", "apsched cancel nightly-report@2026-11-21T03:00:00Z"),
 )
-@click.argument("ids", metavar="RUN...", nargs=-1, required=True)
+@click.argument("ids", metavar="RUN...", nargs=-1, required=True, shell_complete=complete_open_runs)
 @JSON
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:

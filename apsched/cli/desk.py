@@ -11,7 +11,7 @@ import anyio
 
 from apsched.cli.options import no_store
 from apsched.cli.settings import Settings
-from apsched.cli.stores import make_store
+from apsched.cli.stores import store_of
 from apsched.clock import SystemClock
 from apsched.engine.desk import STORE_ALIAS, Desk
 from apsched.engine.entered import entered
@@ -37,12 +37,12 @@ async def open_desk(settings: Settings, *, create: bool = False) -> AsyncGenerat
         FileNotFoundError: There is no such SQLite file.
         Exception: What the store raises where it cannot be opened.
     """
-    if settings.store is None:
-        raise no_store()
-    if not create:
+    if not create and settings.store is not None:
         _check_file(settings.store)
     zone = settings.zone
-    store = make_store(settings.store, settings.table, settings.schema, settings.serializer)
+    store = store_of(settings)
+    if store is None:
+        raise no_store()
     async with entered(store, "the job store"):
         yield Desk(store, JobMaker(JobDefaults(), zone), SystemClock(), zone)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from apsched._job_files import to_text
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import examples, with_settings
 from apsched.cli.settings import Settings
@@ -17,7 +18,7 @@ from apsched.jobstores.base import JobFilter
     "export",
     epilog=examples("apsched export > jobs.json", "apsched export nightly-report --out kept.json"),
 )
-@click.argument("ids", metavar="[JOB]...", nargs=-1)
+@click.argument("ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_jobs)
 @click.option("--out", metavar="FILE", help="Where to.  [default: standard output]")
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], out: str | None) -> int:

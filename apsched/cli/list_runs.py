@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
@@ -21,7 +22,7 @@ from apsched.run import Outcome
         "apsched runs --since -12h --outcome failed --outcome missed", "apsched runs nightly-report --limit 3 --errors"
     ),
 )
-@click.argument("job_id", metavar="[JOB]", required=False)
+@click.argument("job_id", metavar="[JOB]", required=False, shell_complete=complete_jobs)
 @click.option(
     "--outcome",
     "outcomes",

@@ -10,6 +10,7 @@ from datetime import datetime, tzinfo
 import click
 
 from apsched.cli.clock_changes import remarks
+from apsched.cli.completion import complete_jobs
 from apsched.cli.options import JSON, examples, no_store, with_settings
 from apsched.cli.output import clock_text, distance, instant, print_json, printable, zone_text
 from apsched.cli.settings import Settings
@@ -28,7 +29,7 @@ from apsched.triggers.words import describe
         "apsched next nightly-report --store sqlite:///jobs.db",
     ),
 )
-@click.argument("text", metavar="SCHEDULE|JOB")
+@click.argument("text", metavar="SCHEDULE|JOB", shell_complete=complete_jobs)
 @click.option("--count", "-n", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many times.")
 @click.option("--from", "start", metavar="TIME", help="The first time to look at.  [default: now]")
 @JSON
@@ -57,7 +58,7 @@ def command(settings: Settings, text: str, count: int, start: str | None, as_jso
 def _of_job(
     settings: Settings, job_id: str, begin: datetime | None, count: int
 ) -> tuple[str, BaseTrigger, list[datetime]]:
-    if settings.store is None:
+    if not settings.names_store:
         raise click.UsageError(
             f"{printable(job_id)!r} is no schedule, such as '0 3 * * *' or 'every 5 minutes'; if it is a job: "
             + no_store().message

@@ -7,8 +7,9 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from apsched.cli.settings import find_settings
+from apsched.cli.settings import NAMES, Program, Settings, find_settings
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -46,21 +47,29 @@ def with_settings(command: C) -> C:
     """Give *command* the options that say which store is meant, as one parameter `settings`."""
 
     @wraps(command)
-    def called(
-        store: str | None,
-        table: str | None,
-        schema: str | None,
-        serializer: str | None,
-        timezone: str | None,
-        **others: Any,
-    ) -> Any:
-        given = {"store": store, "table": table, "schema": schema, "serializer": serializer, "timezone": timezone}
-        return command(settings=find_settings(given), **others)
+    def called(**options: Any) -> Any:
+        others = {name: value for name, value in options.items() if name not in NAMES}
+        return command(settings=settings_in(click.get_current_context()), **others)
 
     taken: Any = called
     for option in reversed((*STORE, TIMEZONE)):
         taken = option(taken)
     return taken  # type: ignore[no-any-return]  # click's decorators return what they are given
+
+
+def settings_in(ctx: click.Context) -> Settings:
+    """
+    Return the settings of a command that has those options.
+
+    Raises:
+        OSError: A file of settings cannot be read.
+        ValueError: A file of settings is malformed.
+    """
+    program = ctx.find_object(Program)
+    if program is None:
+        return find_settings({name: ctx.params.get(name) for name in NAMES})
+    typed = (name for name in NAMES if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE)
+    return program.settings({name: ctx.params[name] for name in typed})
 
 
 def with_timezone(command: C) -> C:

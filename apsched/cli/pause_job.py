@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from apsched.cli.change import Done, chosen, each
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import job_document
 from apsched.cli.options import JSON, examples, with_settings
@@ -12,7 +13,7 @@ from apsched.cli.settings import Settings
 
 
 @click.command("pause", epilog=examples("apsched pause nightly-report", "apsched pause --all"))
-@click.argument("ids", metavar="[JOB]...", nargs=-1)
+@click.argument("ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_jobs)
 @click.option("--all", "every", is_flag=True, help="All jobs.")
 @JSON
 @with_settings

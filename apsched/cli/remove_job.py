@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from apsched.cli.change import Done, each
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
 
 
 @click.command("remove", epilog=examples("apsched remove nightly-report", "apsched export nightly-report > kept.json"))
-@click.argument("ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("ids", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_jobs)
 @JSON
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:

@@ -17,11 +17,12 @@ from apsched.async_scheduler import AsyncScheduler
 from apsched.cli.options import examples, with_settings
 from apsched.cli.output import printable
 from apsched.cli.settings import Settings
-from apsched.cli.stores import make_store
+from apsched.cli.stores import store_of
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR
 from apsched.engine.schedule_file import read_schedule
 from apsched.schedulers.base import BaseScheduler
 
+KINDS = {"BlockingScheduler", "BackgroundScheduler"}  # not imported: one of them is enough
 LEVELS = ("debug", "info", "warning", "error")
 OTHERS = ("alembic", "sqlalchemy", "asyncio")  # loggers of packages below, of which nobody wants every step
 
@@ -34,7 +35,7 @@ OTHERS = ("alembic", "sqlalchemy", "asyncio")  # loggers of packages below, of w
         "apsched run schedule.toml --store postgresql://user:password@host/app --log-level debug",
     ),
 )
-@click.argument("target", metavar="MODULE:SCHEDULER|FILE.toml")
+@click.argument("target", metavar="MODULE:SCHEDULER|FILE.toml", required=False)
 @click.option(
     "--backend",
     type=click.Choice(["asyncio", "trio"]),
@@ -44,7 +45,7 @@ OTHERS = ("alembic", "sqlalchemy", "asyncio")  # loggers of packages below, of w
 )
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What to log.")
 @with_settings
-def command(settings: Settings, target: str, backend: str, log_level: str) -> int:
+def command(settings: Settings, target: str | None, backend: str, log_level: str) -> int:
     """
     Run jobs until SIGTERM or Ctrl-C; runs under way may end then, and a second Ctrl-C cancels them.
 
@@ -55,6 +56,8 @@ def command(settings: Settings, target: str, backend: str, log_level: str) -> in
     ones are added, changed ones changed, and those that the file does not have any more removed. Without a store the
     jobs live in memory.
     """
+    if target is None:
+        target = _target_of(settings)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in OTHERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -69,12 +72,18 @@ def command(settings: Settings, target: str, backend: str, log_level: str) -> in
     return 0
 
 
+def _target_of(settings: Settings) -> str:
+    if settings.program is None or settings.program.scheduler is None:
+        raise click.UsageError("say what to run: MODULE:SCHEDULER or FILE.toml.")
+    return settings.program.scheduler
+
+
 def _scheduler(target: str) -> AsyncScheduler | BaseScheduler:
     found: Any = _refs.resolve(target)
     if not isinstance(found, (AsyncScheduler, BaseScheduler)) and callable(found):
         found = found()
-    if isinstance(found, AsyncScheduler) or type(found).__name__ in ("BlockingScheduler", "BackgroundScheduler"):
-        return found  # type: ignore[no-any-return]  # it is one of the two
+    if isinstance(found, AsyncScheduler) or KINDS & {kind.__name__ for kind in type(found).__mro__}:
+        return found  # type: ignore[no-any-return]  # it is one of them
     raise TypeError(
         f"{target} must be an AsyncScheduler, a BlockingScheduler or a BackgroundScheduler, or return one, "
         f"got {found!r}; give it such a scheduler"
@@ -100,9 +109,9 @@ def _serve(scheduler: BaseScheduler) -> None:
 async def _serve_file(settings: Settings, path: Path) -> None:
     jobs = read_schedule(path, timezone=settings.zone)
     named = {str(job.get("executor", DEFAULT_EXECUTOR)) for job in jobs} - {DEFAULT_EXECUTOR, COROUTINE_EXECUTOR}
-    store = {} if settings.store is None else {"default": _store(settings, settings.store)}
+    store = store_of(settings)
     scheduler = AsyncScheduler(
-        jobstores=store,
+        jobstores={} if store is None else {"default": store},
         executors={alias: alias for alias in named},
         timezone=settings.zone,
         start_paused=True,  # until the store holds what the file says
@@ -117,7 +126,3 @@ async def _serve_file(settings: Settings, path: Path) -> None:
                     click.echo(f"{said} {printable(job_id)}")
             click.echo(f"{len(jobs)} jobs of {printable(str(path))} are served.")
             await scheduler.resume()
-
-
-def _store(settings: Settings, url: str) -> Any:
-    return make_store(url, settings.table, settings.schema, settings.serializer)

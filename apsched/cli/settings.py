@@ -3,19 +3,23 @@
 Rule 1: what is nearer to the user wins: an option of the command line, then a variable of the environment, then
 `apsched.toml`, then the table `[tool.apsched]` of `pyproject.toml`, both in the present folder.
 Rule 2: a name that is not known is an error, in either file.
+Rule 3: where a program has the commands among its own, its store is meant, unless the command line names another.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from apsched._timezones import local_timezone, to_timezone
+
+if TYPE_CHECKING:
+    from apsched.jobstores.base import JobStore
 
 OWN_FILE, PROJECT_FILE = "apsched.toml", "pyproject.toml"
 
@@ -31,6 +35,7 @@ class Settings:
         schema: The schema of its tables.
         serializer: What writes its jobs: `"json"`, `"cbor"` or `"pickle"`; None: what stores have by default.
         timezone: The name of the zone in which times are shown, and naive ones are read; None: that of this machine.
+        program: The program whose store it is, unless *store* is given; None: there is none.
     """
 
     store: str | None = None
@@ -38,6 +43,12 @@ class Settings:
     schema: str | None = None
     serializer: str | None = None
     timezone: str | None = None
+    program: Program | None = None
+
+    @property
+    def names_store(self) -> bool:
+        """Whether they say which store is meant."""
+        return self.store is not None or self.program is not None
 
     @property
     def zone(self) -> tzinfo:
@@ -50,7 +61,31 @@ class Settings:
         return local_timezone() if self.timezone is None else to_timezone(self.timezone, "timezone")
 
 
-NAMES = tuple(field.name for field in attrs.fields(Settings))
+NAMES = ("store", "table", "schema", "serializer", "timezone")
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """
+    A program that has the commands among its own.
+
+    Attributes:
+        name: What users type before the name of a command: `python manage.py apsched`.
+        make_store: Returns its job store, not open.
+        timezone: The name of its zone; None: that of this machine.
+        scheduler: What `run` serves if the command line does not say: the reference of a scheduler, or of a function
+            that returns one; None: nothing.
+    """
+
+    name: str
+    make_store: Callable[[], JobStore]
+    timezone: str | None = None
+    scheduler: str | None = None
+
+    def settings(self, typed: Mapping[str, str]) -> Settings:
+        """Return the settings that are in force if *typed* is what the command line says, by name."""
+        values: dict[str, Any] = {"timezone": self.timezone, **typed}
+        return Settings(program=self, **values)
 
 
 def find_settings(given: Mapping[str, str | None]) -> Settings:
@@ -64,8 +99,8 @@ def find_settings(given: Mapping[str, str | None]) -> Settings:
         OSError: A file cannot be read.
         ValueError: A file is no TOML, or has a setting that is not known or is no text.
     """
-    found = _from_files()
-    return Settings(**{**found, **{name: value for name, value in given.items() if value is not None}})
+    values: dict[str, Any] = {**_from_files(), **{name: value for name, value in given.items() if value is not None}}
+    return Settings(**values)
 
 
 def _from_files() -> dict[str, str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import job_document, run_document, state_of
 from apsched.cli.options import JSON, examples, with_settings
@@ -28,7 +29,7 @@ SEARCHED = 10_000  # runs that may answer for a nominal time
         "apsched show nightly-report", "apsched show nightly-report --at '2026-11-21 03:00'    # why did it not run?"
     ),
 )
-@click.argument("job_id", metavar="JOB")
+@click.argument("job_id", metavar="JOB", shell_complete=complete_jobs)
 @click.option("--next", "count", type=click.IntRange(0, 1000), default=5, metavar="N", help="How many next times.")
 @click.option("--runs", "kept", type=click.IntRange(0, 10_000), default=5, metavar="N", help="How many last runs.")
 @click.option("--at", "at", metavar="TIME", help="Explain what became, or will become, of this nominal time.")

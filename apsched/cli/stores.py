@@ -5,7 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from apsched import _plugins
+from apsched.cli.settings import Settings
 from apsched.jobstores.base import JobStore
+
+
+def store_of(settings: Settings) -> JobStore | None:
+    """
+    Return the job store that is meant, not open; None if none is.
+
+    Raises:
+        MissingExtraError: The client of that server is not installed.
+        ValueError: The URL is of no store that is known.
+    """
+    if settings.store is not None:
+        return make_store(settings.store, settings.table, settings.schema, settings.serializer)
+    return None if settings.program is None else settings.program.make_store()
 
 
 def make_store(

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import anyio
 import click
 
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
@@ -23,7 +24,7 @@ OPEN = (Outcome.PENDING, Outcome.RUNNING)
 
 
 @click.command("tail", epilog=examples("apsched tail", "apsched tail nightly-report --json"))
-@click.argument("job_id", metavar="[JOB]", required=False)
+@click.argument("job_id", metavar="[JOB]", required=False, shell_complete=complete_jobs)
 @click.option("--every", type=click.FloatRange(0.05), default=1.0, metavar="SECONDS", help="How often to look.")
 @click.option("--last", type=click.IntRange(0, PAGE), default=10, metavar="N", help="Begin with so many past runs.")
 @click.option("--seconds", type=click.FloatRange(0), metavar="N", help="End after so long.  [default: at Ctrl-C]")

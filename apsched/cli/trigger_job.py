@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from apsched.cli.change import Done, each
+from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
@@ -13,7 +14,7 @@ from apsched.run import Outcome, Run
 
 
 @click.command("trigger", epilog=examples("apsched trigger nightly-report", "apsched runs nightly-report --limit 1"))
-@click.argument("ids", metavar="JOB...", nargs=-1, required=True)
+@click.argument("ids", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_jobs)
 @JSON
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:

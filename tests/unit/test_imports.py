@@ -30,3 +30,15 @@ def test_the_help_for_testing_does_not_import_pytest() -> None:
     code = "import sys, apsched.testing; apsched.testing.VirtualClock; sys.exit('pytest' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_package_and_its_scheduler_import_no_store_no_web_and_no_command() -> None:
+    code = (
+        "import sys, apsched; apsched.AsyncScheduler\n"
+        "heavy = {'sqlalchemy', 'alembic', 'redis', 'pymongo', 'motor', 'asyncpg', 'click', 'rich', 'starlette', 'jinja2'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
