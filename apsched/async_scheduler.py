@@ -228,6 +228,11 @@ class AsyncScheduler(JobFiles, RunHistory):
         """Whether it claims nothing until `resume`."""
         return self._is_paused
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether verbs that ask nothing but stores never wait, since all stores are in memory."""
+        return all(type(store) is MemoryJobStore for store in self._stores.values())  # another class may wait
+
     @configurable
     def configure(
         self,

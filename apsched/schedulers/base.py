@@ -56,6 +56,7 @@ def plain(
     *,
     always_waits: bool = False,
     waits_for_runs: bool = False,
+    asks_stores_only: bool = False,
 ) -> Callable[Concatenate[BaseScheduler, P], R]:
     """
     Make the blocking twin of *method*: same name, parameters, types and help.
@@ -73,6 +74,8 @@ def plain(
             )
         if waits_for_runs:
             self._check_may_wait(method.__name__)
+        if asks_stores_only and self._core.is_in_memory:
+            return self._own(self._portal.call_here(method, self._core, *args, **kwargs))
         return self._own(self._portal.call(method, self._core, *args, **kwargs))
 
     return call
@@ -218,17 +221,17 @@ class BaseScheduler:
         self._core.face = weakref.proxy(self)
         self._starting = threading.Lock()
 
-    add_job = plain(AsyncScheduler.add_job)
-    add_jobs = plain(AsyncScheduler.add_jobs)
-    modify_job = plain(AsyncScheduler.modify_job)
-    reschedule_job = plain(AsyncScheduler.reschedule_job)
-    pause_job = plain(AsyncScheduler.pause_job)
-    resume_job = plain(AsyncScheduler.resume_job)
-    remove_job = plain(AsyncScheduler.remove_job)
+    add_job = plain(AsyncScheduler.add_job, asks_stores_only=True)
+    add_jobs = plain(AsyncScheduler.add_jobs, asks_stores_only=True)
+    modify_job = plain(AsyncScheduler.modify_job, asks_stores_only=True)
+    reschedule_job = plain(AsyncScheduler.reschedule_job, asks_stores_only=True)
+    pause_job = plain(AsyncScheduler.pause_job, asks_stores_only=True)
+    resume_job = plain(AsyncScheduler.resume_job, asks_stores_only=True)
+    remove_job = plain(AsyncScheduler.remove_job, asks_stores_only=True)
     remove_all_jobs = plain(AsyncScheduler.remove_all_jobs)
     sync = plain(AsyncScheduler.sync)
-    get_job = plain(AsyncScheduler.get_job)
-    get_jobs = plain(AsyncScheduler.get_jobs)
+    get_job = plain(AsyncScheduler.get_job, asks_stores_only=True)
+    get_jobs = plain(AsyncScheduler.get_jobs, asks_stores_only=True)
     print_jobs = plain(AsyncScheduler.print_jobs)
     export_jobs = plain(AsyncScheduler.export_jobs)
     import_jobs = plain(AsyncScheduler.import_jobs)
