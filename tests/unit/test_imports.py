@@ -35,7 +35,7 @@ def test_the_help_for_testing_does_not_import_pytest() -> None:
 def test_the_package_and_its_scheduler_import_no_store_no_web_and_no_command() -> None:
     code = (
         "import sys, apsched; apsched.AsyncScheduler\n"
-        "heavy = {'sqlalchemy', 'alembic', 'redis', 'pymongo', 'motor', 'asyncpg', 'click', 'rich', 'starlette', 'jinja2'}\n"
+        "heavy = {'sqlalchemy', 'alembic', 'redis', 'pymongo', 'asyncpg', 'click', 'rich', 'starlette', 'jinja2'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
 
