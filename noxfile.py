@@ -66,7 +66,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
-EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor", "cli")  # what the tests use
+STORE_EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor")
+EXTRAS = (*STORE_EXTRAS, "cli", "metrics", "otel", "sentry")  # what the tests use
 SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
 IN_PARALLEL = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal")  # each has servers of its own
 
