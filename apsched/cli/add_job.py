@@ -15,12 +15,13 @@ from apsched.cli.documents import job_document
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, print_json, printable
 from apsched.cli.settings import Settings
-from apsched.cli.texts import read_length, read_tags, read_time, read_trigger
+from apsched.cli.texts import read_tags, read_time
 from apsched.engine.make_job import CONFLICTS
 from apsched.exceptions import ConflictingIdError
 from apsched.job import OVERLAPS, Job
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.date import DateTrigger
+from apsched.triggers.texts import read_length, read_trigger
 
 
 @click.command(

@@ -12,8 +12,8 @@ from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import print_json, print_table
 from apsched.cli.settings import Settings
-from apsched.cli.texts import read_length
 from apsched.doctor import Finding, examine
+from apsched.triggers.texts import read_length
 
 FOUND = 1  # exit code: something is wrong
 

@@ -9,14 +9,15 @@ from datetime import datetime, tzinfo
 
 import click
 
-from apsched.cli.clock_changes import remarks
 from apsched.cli.completion import complete_jobs
 from apsched.cli.options import JSON, examples, no_store, with_settings
 from apsched.cli.output import clock_text, distance, instant, print_json, printable, zone_text
 from apsched.cli.settings import Settings
-from apsched.cli.texts import read_time, read_trigger
+from apsched.cli.texts import read_time
 from apsched.clock import SystemClock
 from apsched.triggers.base import BaseTrigger
+from apsched.triggers.clock_changes import remarks
+from apsched.triggers.texts import read_trigger
 from apsched.triggers.words import describe
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from apsched.cli.clock_changes import remarks
-from apsched.cli.texts import read_length, read_time, read_trigger
+from apsched.cli.texts import read_time
 from apsched.triggers.base import BaseTrigger
+from apsched.triggers.clock_changes import remarks
 from apsched.triggers.cron import CronTrigger
+from apsched.triggers.texts import read_length, read_trigger
 from tests.cli.conftest import Shell
 
 HELSINKI = ("--timezone", "Europe/Helsinki", "--from", "2026-03-01 12:00")

@@ -1,4 +1,4 @@
-"""Tell what becomes of a schedule when clocks change (layer 10)."""
+"""Tell what becomes of a schedule when clocks change (layer 1)."""
 
 from __future__ import annotations
 
