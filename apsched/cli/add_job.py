@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from apsched._documents import job_document
 from apsched._job_files import from_text
 from apsched.cli.desk import STORE_ALIAS, Desk, at_desk
-from apsched.cli.documents import job_document
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, print_json, printable
 from apsched.cli.settings import Settings

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import click
 
@@ -13,7 +12,7 @@ from apsched.exceptions import ApschedError
 from apsched.jobstores.base import JobFilter
 
 PARTLY = 3  # exit code
-Done = tuple[str, dict[str, Any]]
+Done = tuple[str, Mapping[str, object]]
 """What is told of one that worked: a sentence for people, and the document for JSON."""
 
 
@@ -30,7 +29,7 @@ async def each(
         as_json: Whether to print JSON.
         key: The name of the list in it.
     """
-    documents: list[dict[str, Any]] = []
+    documents: list[Mapping[str, object]] = []
     refused: list[dict[str, str]] = []
     for each_id in dict.fromkeys(ids):
         try:

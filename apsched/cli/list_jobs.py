@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from apsched._documents import job_document, state_of
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import job_document, state_of
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, distance, print_json, print_table, zone_text
 from apsched.cli.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from apsched._documents import node_document
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import node_document
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, distance, length, print_json, print_table, zone_text
 from apsched.cli.settings import Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from apsched._documents import run_document
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import print_json, printable, printable_lines, zone_text
 from apsched.cli.settings import Settings

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
 
 import click
 
@@ -113,12 +112,3 @@ def instant(moment: datetime | None) -> str | None:
 def warn(message: str) -> None:
     """Tell *message* on standard error."""
     click.echo(f"apsched: {printable(message)}", err=True)
-
-
-def document_of(value: Any) -> Any:
-    """Return *value*, an argument or a result, in a form that JSON has."""
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)
-    return value

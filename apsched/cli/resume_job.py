@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from apsched._documents import job_document, state_of
 from apsched.cli.change import Done, chosen, each
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import job_document, state_of
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text
 from apsched.cli.settings import Settings

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import click
 
+from apsched._documents import job_document, run_document, state_of
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import job_document, run_document, state_of
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, distance, instant, length, print_json, print_table, printable, zone_text
 from apsched.cli.settings import Settings

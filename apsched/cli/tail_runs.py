@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import anyio
 import click
 
+from apsched._documents import run_document
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
-from apsched.cli.documents import run_document
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, length, outcome_text, print_json, printable
 from apsched.cli.settings import Settings
