@@ -21,6 +21,7 @@ from apsched.engine.results import Finished, Results
 from apsched.events import EVENT_JOB_ABANDONED, EVENT_NODE_LOST, JobExecutionEvent, SchedulerEvent
 from apsched.job import Job
 from apsched.jobstores.base import JobStore, Node
+from apsched.logs import of_run
 from apsched.run import Outcome, Run
 
 logger: logging.Logger = logging.getLogger("apsched.nodes")
@@ -130,7 +131,7 @@ class Reaper:
 
     def _tell_settled(self, runs: list[Run]) -> None:
         for run in runs:
-            logger.warning("run %s is %s: %s", run.id, run.outcome.value, run.reason)
+            logger.warning("run %s is %s: %s", run.id, run.outcome.value, run.reason, extra=of_run(run, self._alias))
             if run.outcome is Outcome.ABANDONED:
                 self._results.settle(self._alias, Finished(run))
                 if self._bus.wants(EVENT_JOB_ABANDONED):
