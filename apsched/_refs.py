@@ -64,6 +64,10 @@ def resolve(ref: str) -> Any:
     module_name, colon, path = ref.partition(":")
     if not (colon and all(module_name.split(".")) and all(path.split("."))):
         raise ValueError(f"a reference must be of the form 'package.module:name', got {ref!r}; part them by a colon")
+    try:  # a module that another thread is importing would be waited for, though that thread may wait for this one
+        return reduce(getattr, path.split("."), sys.modules[module_name])
+    except (AttributeError, KeyError):
+        pass
     try:
         found: Any = import_module(module_name)
     except Exception as exc:  # a module may raise anything while it is imported

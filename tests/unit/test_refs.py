@@ -3,6 +3,8 @@ from __future__ import annotations
 import os.path
 from collections.abc import Callable
 from functools import lru_cache, partial, wraps
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -182,3 +184,23 @@ def test_arguments_that_do_not_fit_are_refused_with_the_reason(
     for _ in range(2):
         with pytest.raises(ValueError, match=rf"must fit its signature, got .*; {problem}$"):
             check_arguments(func, args, kwargs)
+
+
+def test_what_a_module_has_is_found_by_another_thread_while_it_is_being_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (
+        "import threading",
+        "from apsched import _refs",
+        "def func(): ...",
+        "found = []",
+        "thread = threading.Thread(target=lambda: found.append(_refs.resolve('starting_up:func')), daemon=True)",
+        "thread.start()",
+        "thread.join(10)",
+    )
+    (tmp_path / "starting_up.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    module = import_module("starting_up")
+
+    assert module.found == [module.func]
