@@ -43,7 +43,7 @@ def apsched_options(apsched_clock: VirtualClock, apsched_store: FaultyJobStore) 
 
 @pytest.fixture
 async def apsched_scheduler(
-    request: pytest.FixtureRequest, apsched_options: dict[str, Any]
+    request: pytest.FixtureRequest, apsched_options: dict[str, Any], apsched_store: FaultyJobStore
 ) -> AsyncIterator[AsyncScheduler]:
     """
     An `AsyncScheduler` that has started, of `apsched_options`.
@@ -60,6 +60,7 @@ async def apsched_scheduler(
         )
     async with AsyncScheduler(**apsched_options) as scheduler:
         yield scheduler
+        apsched_store.heal()  # or the end would wait for it
 
 
 @pytest.fixture
@@ -72,13 +73,14 @@ def apsched_cluster(apsched_clock: VirtualClock, apsched_options: dict[str, Any]
 
 
 @pytest.fixture
-def apsched_background(apsched_options: dict[str, Any]) -> Iterator[BackgroundScheduler]:
+def apsched_background(apsched_options: dict[str, Any], apsched_store: FaultyJobStore) -> Iterator[BackgroundScheduler]:
     """A `BackgroundScheduler` that has started, of `apsched_options`; for tests without async."""
     from apsched.schedulers.background import BackgroundScheduler
 
     scheduler = BackgroundScheduler(**apsched_options)
     scheduler.start()
     yield scheduler
+    apsched_store.heal()
     if scheduler.running:
         scheduler.shutdown(wait=False)
 
