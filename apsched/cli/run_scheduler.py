@@ -56,15 +56,13 @@ def command(settings: Settings, target: str | None, backend: str, log_level: str
     ones are added, changed ones changed, and those that the file does not have any more removed. Without a store the
     jobs live in memory.
     """
-    if target is None:
-        target = _target_of(settings)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in OTHERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    if target.endswith(".toml"):
+    if target is not None and target.endswith(".toml"):
         anyio.run(_serve_file, settings, Path(target), backend=backend)
         return 0
-    scheduler = _scheduler(target)
+    scheduler = _default_scheduler(settings) if target is None else _scheduler(target)
     if isinstance(scheduler, AsyncScheduler):
         anyio.run(scheduler.run, backend=backend)
     elif isinstance(scheduler, BaseScheduler):
@@ -72,10 +70,10 @@ def command(settings: Settings, target: str | None, backend: str, log_level: str
     return 0
 
 
-def _target_of(settings: Settings) -> str:
-    if settings.program is None or settings.program.scheduler is None:
+def _default_scheduler(settings: Settings) -> BaseScheduler:
+    if settings.program is None:
         raise click.UsageError("say what to run: MODULE:SCHEDULER or FILE.toml.")
-    return settings.program.scheduler
+    return settings.program.make_scheduler()
 
 
 def _scheduler(target: str) -> AsyncScheduler | BaseScheduler:

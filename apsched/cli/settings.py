@@ -20,6 +20,7 @@ from apsched._timezones import local_timezone, to_timezone
 
 if TYPE_CHECKING:
     from apsched.jobstores.base import JobStore
+    from apsched.schedulers.base import BaseScheduler
 
 OWN_FILE, PROJECT_FILE = "apsched.toml", "pyproject.toml"
 
@@ -72,15 +73,14 @@ class Program:
     Attributes:
         name: What users type before the name of a command: `python manage.py apsched`.
         make_store: Returns its job store, not open.
+        make_scheduler: Returns the scheduler that `run` serves if the command line names no other.
         timezone: The name of its zone; None: that of this machine.
-        scheduler: What `run` serves if the command line does not say: the reference of a scheduler, or of a function
-            that returns one; None: nothing.
     """
 
     name: str
     make_store: Callable[[], JobStore]
+    make_scheduler: Callable[[], BaseScheduler]
     timezone: str | None = None
-    scheduler: str | None = None
 
     def settings(self, typed: Mapping[str, str]) -> Settings:
         """Return the settings that are in force if *typed* is what the command line says, by name."""
