@@ -20,7 +20,7 @@ import attrs
 from sqlalchemy import Connection, Table
 from sqlalchemy.engine.interfaces import Dialect
 
-from apsched.jobstores._sql.rows import Values
+from apsched.jobstores._sql.rows import Columns, Values
 
 Kind: TypeAlias = Literal["name", "text", "int", "bool", "bytes"]
 
@@ -73,63 +73,91 @@ class Bulk(ABC):
 
     def write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
         """Carry out *change* and return how many rows were written."""
-        written = 0
-        for start in range(0, len(rows), CHUNK):
-            written += self._write(connection, change, rows[start : start + CHUNK])
-        return written
+        return self.write_columns(connection, change, columns_of(rows)) if rows else 0
 
-    def write_both(
-        self, connection: Connection, first: tuple[Change, Sequence[Values]], second: tuple[Change, Sequence[Values]]
-    ) -> None:
+    def write_columns(self, connection: Connection, change: Change, columns: Columns) -> int:
+        """Carry out *change*, of whose columns each brings the values of all rows; see `write`."""
+        count = len(columns[0])
+        if count <= CHUNK:
+            return self._write(connection, change, columns) if count else 0
+        return sum(
+            self._write(connection, change, [column[start : start + CHUNK] for column in columns])
+            for start in range(0, count, CHUNK)
+        )
+
+    def write_both(self, connection: Connection, first: tuple[Change, Columns], second: tuple[Change, Columns]) -> None:
         """Carry out two changes of different tables, in one statement where that is possible."""
-        self.write(connection, *first)
-        self.write(connection, *second)
+        self.write_columns(connection, *first)
+        self.write_columns(connection, *second)
+
+    def write_then(self, connection: Connection, change: Change, columns: Columns, then: str) -> int | None:
+        """
+        Carry out *change*, an update, and *then* as one statement, and return how many rows were written.
+
+        Args:
+            connection: The connection.
+            change: The update.
+            columns: Its values.
+            then: A statement that sees what was before, and as `written` the rows that are written.
+
+        Returns:
+            None if this database cannot do so, or not with so many rows; then nothing was done.
+        """
+        return None
 
     @abstractmethod
-    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int: ...
+    def _write(self, connection: Connection, change: Change, columns: Columns) -> int: ...
 
 
 class _RowByRow(Bulk):
     """SQLite."""
 
-    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+    def _write(self, connection: Connection, change: Change, columns: Columns) -> int:
         statement, order = _row_statement(change, connection.dialect)
         if order is not None:
-            rows = [tuple(row[place] for place in order) for row in rows]
-        return connection.exec_driver_sql(statement, list(rows)).rowcount
+            columns = [columns[place] for place in order]
+        return connection.exec_driver_sql(statement, list(zip(*columns, strict=True))).rowcount
 
 
 class _Arrays(Bulk):
     """PostgreSQL; a column whose values are all the same travels as one of them."""
 
-    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
-        same, values = _columns(change, rows)
+    def _write(self, connection: Connection, change: Change, columns: Columns) -> int:
+        same, values = _parameters(change, columns)
         return connection.exec_driver_sql(_array_statement(change, same, connection.dialect), values).rowcount
 
-    def write_both(
-        self, connection: Connection, first: tuple[Change, Sequence[Values]], second: tuple[Change, Sequence[Values]]
-    ) -> None:
-        (one, rows), (other, other_rows) = first, second
-        if not 0 < len(rows) <= CHUNK or not 0 < len(other_rows) <= CHUNK:
+    def write_both(self, connection: Connection, first: tuple[Change, Columns], second: tuple[Change, Columns]) -> None:
+        (one, columns), (other, other_columns) = first, second
+        if not 0 < len(columns[0]) <= CHUNK or not 0 < len(other_columns[0]) <= CHUNK:
             super().write_both(connection, first, second)
             return
-        same, values = _columns(one, rows)
-        other_same, other_values = _columns(other, other_rows)
+        same, values = _parameters(one, columns)
+        other_same, other_values = _parameters(other, other_columns)
         statement = (
             f"WITH first AS ({_array_statement(one, same, connection.dialect)}) "
             f"{_array_statement(other, other_same, connection.dialect, len(one.columns))}"
         )
         connection.exec_driver_sql(statement, values + other_values)
 
+    def write_then(self, connection: Connection, change: Change, columns: Columns, then: str) -> int | None:
+        if not 0 < len(columns[0]) <= CHUNK:
+            return None
+        same, values = _parameters(change, columns)
+        statement = (
+            f"WITH written AS ({_array_statement(change, same, connection.dialect)} RETURNING t.*), "
+            f"after AS ({then}) SELECT count(*) FROM written"
+        )
+        return int(connection.exec_driver_sql(statement, values).scalar_one())
+
 
 class _Document(Bulk):
     """MySQL and MariaDB; names and bytes travel as hexadecimal digits, which no collation touches."""
 
-    def _write(self, connection: Connection, change: Change, rows: Sequence[Values]) -> int:
+    def _write(self, connection: Connection, change: Change, columns: Columns) -> int:
         statement = _document_statement(change, connection.dialect)
-        kinds: list[Kind] = [_kind(name) for name in change.columns]
-        document = [[_portable(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows]
-        return connection.exec_driver_sql(statement, (json.dumps(document),)).rowcount
+        portable = [_portable(name, column) for name, column in zip(change.columns, columns, strict=True)]
+        document = json.dumps(list(zip(*portable, strict=True)))
+        return connection.exec_driver_sql(statement, (document,)).rowcount
 
 
 def bulk_of(connection: Connection) -> Bulk:
@@ -145,23 +173,27 @@ _BULKS: dict[str, Bulk] = {
 }
 
 
-def _columns(change: Change, rows: Sequence[Values]) -> tuple[frozenset[str], tuple[Any, ...]]:
-    """
-    Return which of the columns that are written have one value throughout; and these values, then the other columns.
+def columns_of(rows: Sequence[Values]) -> Columns:
+    """Return the values of *rows*, of which there is one at least, column by column."""
+    return list(map(list, zip(*rows, strict=True)))
 
-    Of the key and the guard all values are passed: a single one would lead the planner to an index of that column.
+
+def _parameters(change: Change, columns: Columns) -> tuple[frozenset[str], tuple[Any, ...]]:
+    """
+    Return which of the columns have one value throughout; and these values, then the other columns.
+
+    Of the key all values are passed: a single one would lead the planner to an index of that column.
     """
     same: dict[str, Any] = {}
     arrays: list[list[Any]] = []
-    for name, column in zip(change.columns, zip(*rows, strict=True), strict=True):
-        if name in change.set_columns and column.count(column[0]) == len(column):
+    for place, (name, column) in enumerate(zip(change.columns, columns, strict=True)):
+        if place >= change.key and column.count(column[0]) == len(column):
             same[name] = column[0]
         else:
-            arrays.append(list(column))
+            arrays.append(column)
     if not arrays:
-        first = change.columns[0]
-        same.pop(first)
-        arrays = [[row[0] for row in rows]]
+        same.pop(change.columns[0])
+        arrays = [columns[0]]
     return frozenset(same), (*same.values(), *arrays)
 
 
@@ -169,14 +201,16 @@ def _kind(column: str) -> Kind:
     return KINDS.get(column, "int")
 
 
-def _portable(value: Any, kind: Kind) -> Any:
-    if value is None:
-        return None
-    if kind == "name":
-        return value.encode().hex()
-    if kind == "bytes":
-        return value.hex()
-    return int(value) if kind == "bool" else value
+def _portable(name: str, column: list[Any]) -> list[Any]:
+    match _kind(name):
+        case "name":
+            return [None if value is None else value.encode().hex() for value in column]
+        case "bytes":
+            return [None if value is None else value.hex() for value in column]
+        case "bool":
+            return [None if value is None else int(value) for value in column]
+        case _:
+            return column
 
 
 @lru_cache(256)
@@ -231,7 +265,11 @@ def _array_statement(change: Change, same: frozenset[str], dialect: Dialect, bef
     if not change.key:
         return f"INSERT INTO {table} ({', '.join(change.columns)}) {source}"
     sets = ", ".join(f"{name} = d.{name}" for name in change.set_columns)
-    return f"UPDATE {table} AS t SET {sets} FROM ({source}) AS d WHERE {_match(change, _array_value)}"
+    if change.guard:  # made to depend on the key too, or the planner would first look for all rows that meet it
+        guard = f"CASE WHEN d.{change.columns[0]} IS NOT NULL THEN {change.guard} END"
+        change = attrs.evolve(change, guard=guard)
+    conditions = _match(change, _array_value)
+    return f"UPDATE {table} AS t SET {sets} FROM ({source}) AS d WHERE {conditions}"
 
 
 @lru_cache(256)

@@ -8,9 +8,10 @@ Rule 2: locks are taken where they are free and skipped where they are not, so t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -32,7 +33,7 @@ from apsched.exceptions import LeaseLostError
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, to_micros
 from apsched.jobstores._sql.among import among
-from apsched.jobstores._sql.bulk import Change, bulk_of
+from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
 from apsched.jobstores._sql.errors import OvertakenError
 from apsched.jobstores._sql.jobs import Jobs
 from apsched.jobstores._sql.rows import (
@@ -43,8 +44,8 @@ from apsched.jobstores._sql.rows import (
     job_of,
     key_of,
     micros_of,
+    run_columns,
     run_of,
-    run_values,
 )
 from apsched.jobstores._sql.runs import Runs
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
@@ -112,43 +113,70 @@ class Claims:
         )
         nodes = tables.nodes
         self._ask_node = (
-            select(nodes.c.is_dead, is_pending)
+            select(nodes.c.is_dead, is_pending.label("is_pending"))
             .where(nodes.c.id == bindparam("owner"))
             .with_for_update(read=True, key_share=True)
         )
         self._due = lru_cache(64)(self._make_due)
+        self._node_and_due = lru_cache(64)(self._make_node_and_due)
         self._next = lru_cache(64)(self._make_next)
 
     def take_due(self, connection: Connection, look: Look) -> list[Plan]:
         """Claim; see `JobStore.take_due`."""
-        node = connection.execute(self._ask_node, {"owner": look.owner}).first()
-        if node is None or node[0]:
-            raise LeaseLostError(look.owner)
         free = _free_of(look.slots)
+        is_pending, due = self._look(connection, free, look)
         plans: list[Plan] = []
-        if node[1]:
+        if is_pending:
             for alias, count in free.items():
                 claimed = self._claim_pending(connection, alias, count, look)
                 free[alias] = count - sum(len(plan.runs) for plan in claimed)
                 plans += claimed
-        free = {alias: count for alias, count in free.items() if count}
-        return plans + self._take_jobs(connection, free, look) if free else plans
+            free = {alias: count for alias, count in free.items() if count}
+            due = None
+        if due is None:
+            due = self._due_rows(connection, free, look) if free else ()
+        return plans + self._take_jobs(connection, due, look)
+
+    def _look(self, connection: Connection, free: Mapping[str, int], look: Look) -> tuple[bool, Iterable[Any] | None]:
+        """
+        Return whether runs are pending, and the due jobs if one statement told both.
+
+        Raises:
+            LeaseLostError: The node that claims was taken for dead.
+        """
+        is_one = bool(free) and connection.dialect.name == "postgresql"  # others may not lock what a join is made of
+        if is_one:
+            values = self._due_values(free, look)
+            rows = connection.execute(self._node_and_due(len(free), "unfit" in values), {"owner": look.owner, **values})
+        else:
+            rows = connection.execute(self._ask_node, {"owner": look.owner})
+        found = iter(rows)
+        node = next(found, None)
+        if node is None or node.is_dead:
+            raise LeaseLostError(look.owner)
+        if not is_one:
+            return bool(node.is_pending), None
+        return bool(node.is_pending), () if node.id is None else _in_order(chain([node], found), len(free))
 
     # due jobs
 
-    def _take_jobs(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Plan]:
-        rows = self._due_rows(connection, free, look)
-        if not rows:
+    def _take_jobs(self, connection: Connection, due: Iterable[Any], look: Look) -> list[Plan]:
+        marks: dict[str, str] = {}
+        jobs: list[Job] = []
+        for row in due:
+            jobs.append(self._job_of(row, look))
+            if row[3] is not None:
+                marks[row[0]] = row[3]
+        if not jobs:
             return []
-        marks = {row[0]: row[3] for row in rows if row[3] is not None}
-        open_runs = self._open_runs(connection, [row[0] for row in rows])
-        plans = [self._plan(row, open_runs, look) for row in rows]
+        open_runs = self._open_runs(connection, [job.id for job in jobs])
+        plans = [self._plan(job, open_runs, look) for job in jobs]
         if look.is_careful:
             plans = self._drop_recorded(connection, plans)
-        runs = [run_values(run, self._codec) for plan in plans for run in plan.runs]
-        jobs = [self._advanced(plan, marks.get(plan.job.id), look.owner) for plan in plans]
+        runs = run_columns([run for plan in plans for run in plan.runs], self._codec)
+        rows = columns_of([self._advanced(plan, marks.get(plan.job.id), look.owner) for plan in plans])
         try:
-            bulk_of(connection).write_both(connection, (self._insert, runs), (self._advance, jobs))
+            bulk_of(connection).write_both(connection, (self._insert, runs), (self._advance, rows))
         except IntegrityError:
             look.is_careful = True
             raise
@@ -163,13 +191,16 @@ class Claims:
                 plan.job.next_nominal_time, plan.job.next_run_time = plan.next_nominal_time, plan.next_run_time
         return plans
 
-    def _due_rows(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Any]:
-        unfit = self._unfit_values(look.owner)
-        values = {"now": to_micros(look.now), **unfit}
+    def _due_rows(self, connection: Connection, free: Mapping[str, int], look: Look) -> Iterable[Any]:
+        values = self._due_values(free, look)
+        return _in_order(connection.execute(self._due(len(free), "unfit" in values), values), len(free))
+
+    def _due_values(self, free: Mapping[str, int], look: Look) -> dict[str, Any]:
+        """Return the values for `_make_due`."""
+        values = {"now": to_micros(look.now), **self._unfit_values(look.owner)}
         for place, (alias, count) in enumerate(free.items()):
             values |= {f"alias_{place}": alias, f"count_{place}": count}
-        rows = list(connection.execute(self._due(len(free), bool(unfit)), values))
-        return rows if len(free) == 1 else sorted(rows, key=lambda row: row[5])
+        return values
 
     def _make_due(self, aliases: int, has_unfit: bool) -> Any:
         """Return the query of the due jobs of so many executors, each with a limit of its own."""
@@ -177,6 +208,14 @@ class Claims:
             return self._due_of(0, has_unfit)
         parts = [self._due_of(place, has_unfit).subquery() for place in range(aliases)]
         return union_all(*(select(part) for part in parts))
+
+    def _make_node_and_due(self, aliases: int, has_unfit: bool) -> Any:
+        """Return the query of the due jobs, each with what is asked of the node; without due jobs one row of nulls."""
+        node = self._ask_node.cte("node")
+        due = self._make_due(aliases, has_unfit).subquery("due")
+        return select(*due.c, node.c.is_dead, node.c.is_pending).select_from(
+            node.outerjoin(due, node.c.is_dead.is_(False))
+        )
 
     def _due_of(self, place: int, has_unfit: bool) -> Any:
         jobs = self._tables.jobs
@@ -212,8 +251,7 @@ class Claims:
             found.setdefault(row[0], []).append(run_of(row, self._codec))
         return found
 
-    def _plan(self, row: Sequence[Any], open_runs: Mapping[str, list[Run]], look: Look) -> Plan:
-        job = self._job_of(row, look)
+    def _plan(self, job: Job, open_runs: Mapping[str, list[Run]], look: Look) -> Plan:
         if job.quarantine is not None:
             return Plan(job=job, quarantine=job.quarantine)
         return look.plan(job, open_runs.get(job.id, ()), look.now, look.owner)
@@ -384,6 +422,15 @@ class _Locked:
 
 def _free_of(slots: Mapping[str, int]) -> dict[str, int]:
     return {alias: free for alias, free in slots.items() if free > 0}
+
+
+def _in_order(rows: Iterable[Any], aliases: int) -> Iterable[Any]:
+    """Return the due jobs of so many executors in the order in which they are due."""
+    return rows if aliases == 1 else sorted(rows, key=_due_time)
+
+
+def _due_time(row: Sequence[Any]) -> Any:
+    return row[5]
 
 
 def _leaves_open(plan: Plan, open_runs: Mapping[str, list[Run]]) -> bool:

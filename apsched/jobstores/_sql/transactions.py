@@ -84,9 +84,9 @@ class Transactions(ABC):
         """
         return await self._repeat(work, patience, is_single=False)
 
-    async def query(self, work: Work[T]) -> T:
-        """Carry out *work*, of which each statement is a transaction of its own."""
-        return await self._repeat(work, 1.0, is_single=True)
+    async def query(self, work: Work[T], *, patience: float = 1.0) -> T:
+        """Carry out *work*, of which each statement is a transaction of its own and may be repeated; see `run`."""
+        return await self._repeat(work, patience, is_single=True)
 
     async def _repeat(self, work: Work[T], patience: float, *, is_single: bool) -> T:
         with anyio.CancelScope(shield=True):
