@@ -29,6 +29,7 @@ from apsched.schedulers.base import BaseScheduler
 from apsched.web.backend import Backend, open_store
 from apsched.web.pages import routes
 from apsched.web.refusals import RefusedError
+from apsched.web.rest.serving import routes as rest_routes
 from apsched.web.security import Access, Authorize, Guard
 from apsched.web.state import Web
 from apsched.web.templating import refusal_page
@@ -99,7 +100,7 @@ def create_app(
                 web.take(None)
 
     app = Starlette(
-        routes=[*routes(), Mount("/static", StaticFiles(directory=HERE / "static"), name="static")],
+        routes=[*rest_routes(), *routes(), Mount("/static", StaticFiles(directory=HERE / "static"), name="static")],
         middleware=[Middleware(Guard, access=access, refuse=functools.partial(refusal_page, web))],
         exception_handlers={
             RefusedError: _on_refusal,

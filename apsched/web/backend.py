@@ -7,8 +7,8 @@ Rule 2: whatever a store holds, a call costs a bounded time: it returns a page, 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, tzinfo
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
@@ -21,11 +21,13 @@ from apsched._portal import Portal
 from apsched._timezones import local_timezone
 from apsched.async_scheduler import AsyncScheduler
 from apsched.clock import Clock, SystemClock
+from apsched.doctor import Finding, examine
 from apsched.engine.desk import STORE_ALIAS, Desk
 from apsched.engine.entered import entered
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.health import Health
 from apsched.engine.make_job import JobMaker
+from apsched.events import EVENT_ALL
 from apsched.exceptions import AliasLookupError, ApschedError, JobLookupError, RunLookupError
 from apsched.job import NO_KWARGS, Job, JobDefaults
 from apsched.jobstores.base import JobFilter, JobStore, Node, RunFilter
@@ -34,6 +36,7 @@ from apsched.schedulers.base import BaseScheduler
 
 State = Literal["scheduled", "paused", "quarantined"]
 
+GLANCED = 50  # jobs, and runs, by which a change is noticed
 SEARCHED = 2000  # jobs that one call looks through
 SEARCH_PAGE = 500  # jobs that are read at a time
 COUNTED = 1000  # runs under way that are told apart by node
@@ -211,6 +214,13 @@ class Backend:
         """The aliases of the stores."""
         return [STORE_ALIAS] if isinstance(self._verbs, Desk) else self._verbs._aliases(None)
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether all stores are of this process, so that reading much of them asks no server."""
+        if isinstance(self._verbs, Desk):
+            return not self._verbs.store.is_persistent
+        return not any(store.is_persistent for store in self._verbs._stores.values())
+
     # jobs
 
     @carried
@@ -300,7 +310,7 @@ class Backend:
                 if each.next_run_time is None or each.next_run_time.timestamp() > until.timestamp():
                     break  # so are all that come after it
                 each.jobstore = alias
-                found.append(_upcoming(each, until, times))
+                found.append(upcoming_of(each, until, times))
                 await checkpoint()
         if not found and job_id is not None:
             await self._job(job_id, store)
@@ -410,6 +420,56 @@ class Backend:
         await opened.nodes()
         return self.clock.monotonic() - began
 
+    @carried
+    async def examine(self, store: str) -> list[Finding]:
+        """Return what is wrong in a store; reads all its jobs and open runs. Raises AliasLookupError."""
+        return await examine(self._store(store), self.now)
+
+    def kind_of(self, store: str) -> str:
+        """Return the name of the class of a store."""
+        return type(self._known(store)).__name__
+
+    def is_shared(self, store: str) -> bool:
+        """Whether other processes may use the store of that alias."""
+        return self._known(store).is_shared
+
+    @contextmanager
+    def watching(self) -> Generator[Callable[[], Awaitable[object]]]:
+        """
+        Watch for changes: what it gives returns something else than before if there were any.
+
+        Of stores in memory the events of the scheduler are counted; others are asked for a few jobs and runs.
+        """
+        scheduler = self.scheduler
+        if scheduler is None or not self.is_in_memory or self._portal is not None:
+            yield self._glance
+            return
+        events = 0
+
+        def count(event: object) -> None:
+            nonlocal events
+            events += 1
+
+        async def counted() -> object:
+            return events
+
+        scheduler._bus.subscribe(count, EVENT_ALL)
+        try:
+            yield counted
+        finally:
+            scheduler._bus.unsubscribe(count)
+
+    @carried
+    async def _glance(self) -> object:
+        found: list[object] = []
+        for alias in self.stores:
+            store = self._store(alias)
+            jobs = await store.select(JobFilter(), GLANCED)
+            runs = await store.runs(RunFilter(), GLANCED)
+            found += [(job.id, job.next_run_time, job.quarantine) for job in jobs]
+            found += [(run.id, run.outcome, run.epoch) for run in runs]
+        return found
+
     # changes
 
     @carried
@@ -472,6 +532,10 @@ class Backend:
         if store not in known:
             raise AliasLookupError("job store", store, known)
         return [store]
+
+    def _known(self, alias: str) -> JobStore:
+        """Return a store, open or not."""
+        return self._verbs.store if isinstance(self._verbs, Desk) else self._verbs._stores[alias]
 
     def _store(self, alias: str) -> JobStore:
         return self._verbs.store if isinstance(self._verbs, Desk) else self._verbs._open_store(alias)
@@ -544,7 +608,8 @@ def _texts(job: Job) -> Iterable[str]:
     yield from (f"{name}={value}" for name, value in job.tags.items())
 
 
-def _upcoming(job: Job, until: datetime, limit: int) -> Upcoming:
+def upcoming_of(job: Job, until: datetime, limit: int) -> Upcoming:
+    """Return the nominal times of *job* up to *until* (aware), at most so many."""
     times: list[datetime] = []
     moment = job.next_nominal_time or job.next_run_time
     end = until.timestamp()

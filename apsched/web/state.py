@@ -9,6 +9,7 @@ from starlette.requests import Request
 from apsched.web.backend import Backend
 from apsched.web.refusals import RefusedError
 from apsched.web.security import Access
+from apsched.web.words import zone_name
 
 
 class Web:
@@ -56,3 +57,8 @@ class Web:
     def zone(self) -> tzinfo:
         """In which times are shown."""
         return self.backend.zone if self._zone is None else self._zone
+
+    @property
+    def zone_name(self) -> str:
+        """The name of that zone."""
+        return zone_name(self.backend.now, self.zone)

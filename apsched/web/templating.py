@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from apsched.run import Outcome, Run
+from apsched.web import words
 from apsched.web.refusals import RefusedError
 from apsched.web.security import is_rest, path_of
 from apsched.web.state import Web
 
-ENVIRONMENT = Environment(
-    loader=PackageLoader("apsched.web", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 TITLES = {401: "Who are you?", 403: "Not allowed", 404: "Not found", 503: "Not available"}
 
 
@@ -35,16 +32,78 @@ def fill(request: Request, web: Web, template: str, **values: Any) -> str:
 
 
 def page(request: Request, template: str, **values: Any) -> Response:
-    """Answer by a page."""
-    return HTMLResponse(fill(request, Web.of(request), template, **values))
+    """Answer by a page of what the backend has."""
+    web = Web.of(request)
+    query = request.url.query
+    here = f"{request.scope.get('root_path', '')}{path_of(request.scope)}" + (f"?{query}" if query else "")
+    text = fill(
+        request, web, template, here=here, zone=web.zone, now=web.backend.now, zone_name=web.zone_name, **values
+    )
+    return HTMLResponse(text)
 
 
 def refusal_page(web: Web, request: Request, refused: RefusedError) -> Response:
     """Answer that a request is refused: by a page, or where a program asks by a problem document (RFC 9457)."""
-    headers = {"www-authenticate": 'Basic realm="apsched", charset="UTF-8"'} if refused.offers_basic else None
+    headers = {"www-authenticate": 'Basic realm="apsched", charset="UTF-8"'} if refused.offers_basic else {}
     title = TITLES.get(refused.status, "Not possible")
     if is_rest(path_of(request.scope)):
         problem = {"type": "about:blank", "title": title, "status": refused.status, "detail": refused.detail}
         return JSONResponse(problem, refused.status, headers, "application/problem+json")
     text = fill(request, web, "refused.html", refused=refused, headline=title)
     return HTMLResponse(text, refused.status, headers)
+
+
+@pass_context
+def _clock(context: Context, moment: datetime | None) -> str:
+    return words.clock(moment, context["zone"], context["now"])
+
+
+@pass_context
+def _exact(context: Context, moment: datetime | None) -> str:
+    return words.exact(moment, context["zone"])
+
+
+@pass_context
+def _relative(context: Context, moment: datetime | None) -> str:
+    return words.relative(moment, context["now"])
+
+
+@pass_context
+def _time_of_day(context: Context, moment: datetime) -> str:
+    return f"{moment.astimezone(context['zone']):%H:%M:%S}"
+
+
+def _kind_of_run(run: Run) -> str:
+    return words.KINDS[run.outcome]
+
+
+def _kind_of(outcome: Outcome) -> str:
+    return words.KINDS[outcome]
+
+
+def _make_environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("apsched.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "clock": _clock,
+        "exact": _exact,
+        "relative": _relative,
+        "hms": _time_of_day,
+        "machine": words.machine,
+        "length_of": words.length,
+        "outcome": words.outcome,
+        "why": words.why,
+        "advice": words.advice,
+        "kind": _kind_of_run,
+        "kind_of": _kind_of,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+ENVIRONMENT = _make_environment()

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
+
+from apsched.web.pages import actions, cluster, job, live, load, runs, schedules
 
 
 def routes() -> list[BaseRoute]:
-    """Return the routes of all pages."""
-    return []
+    """Return the routes of all pages and buttons."""
+    return [
+        Route("/", schedules.schedules),
+        Route("/job", job.job),
+        Route("/job/remove", job.remove),
+        Route("/runs", runs.runs),
+        Route("/run", runs.run),
+        Route("/load", load.load),
+        Route("/nodes", cluster.nodes),
+        Route("/quarantine", cluster.quarantine),
+        Route("/health", cluster.health),
+        Route("/live", live.live),
+        *(
+            Route(f"/do/{action}", actions.endpoint(action, work), methods=["POST"])
+            for action, work in actions.ACTIONS.items()
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""Pictures as SVG: pure functions of values, without styles of their own (layer 10)."""

@@ -1,0 +1,86 @@
+"""The page of one job (layer 10)."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from apsched.engine.explain import next_times
+from apsched.exceptions import JobLookupError
+from apsched.job import Job
+from apsched.jobstores.base import RunFilter
+from apsched.web.backend import StoredRun
+from apsched.web.pages.view import as_text, chosen_store, job_row, run_rows
+from apsched.web.refusals import RefusedError
+from apsched.web.state import Web
+from apsched.web.templating import page
+from apsched.web.words import length
+
+TIMES = 10  # that come next
+RUNS = 100  # in the picture
+LISTED = 20  # in the table
+
+
+async def job(request: Request) -> Response:
+    """Show a job; of one that is gone, its runs."""
+    web = Web.of(request)
+    backend, zone = web.backend, web.zone
+    job_id, store = request.query_params.get("id", ""), chosen_store(request)
+    when, problem = read_time(request.query_params.get("when", ""), zone)
+    explained = await backend.explain(job_id, when, store) if when else None
+    try:
+        found = await backend.job(job_id, store)
+    except JobLookupError:
+        gone = await backend.runs(RunFilter(job_id=job_id), LISTED, store=store)
+        if not gone.runs:
+            raise
+        return page(request, "job_gone.html", job_id=job_id, runs=run_rows(gone.runs))
+    row = await job_row(backend, found, zone, runs=RUNS)
+    return page(
+        request,
+        "job.html",
+        row=row,
+        facts=_facts(found),
+        args=as_text(found.args),
+        kwargs=dict(zip(found.kwargs, as_text(list(found.kwargs.values())), strict=True)),
+        times=next_times(found, TIMES),
+        runs=run_rows([StoredRun(str(found.jobstore), run) for run in row.runs[:LISTED]]),
+        when=request.query_params.get("when", ""),
+        problem=problem,
+        explained=explained,
+    )
+
+
+async def remove(request: Request) -> Response:
+    """Ask whether a job is really to be removed."""
+    web = Web.of(request)
+    found = await web.backend.job(request.query_params.get("id", ""), chosen_store(request))
+    if web.access.read_only:
+        raise RefusedError(403, "This dashboard is read-only.")
+    return page(request, "remove.html", row=await job_row(web.backend, found, web.zone))
+
+
+def read_time(text: str, zone: tzinfo) -> tuple[datetime | None, str]:
+    """Return the time that *text* says, in *zone* unless it names its offset, or else what is wrong with it."""
+    if not text:
+        return None, ""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)), ""
+    except (ValueError, OverflowError):
+        return None, f"{text!r} is no time; write it as 2026-11-21 03:00."
+
+
+def _facts(job: Job) -> dict[str, str]:
+    return {
+        "Runs late": f"by {length(job.misfire_grace_time)} at most" if job.misfire_grace_time else "however late it is",
+        "Several due at once": "the last one runs for all" if job.coalesce else "each one runs",
+        "At a time": f"{job.max_instances}; beyond that: {job.overlap.replace('_', ' ')}",
+        "Timeout": length(job.timeout) or "none",
+        "If its node dies": "another node runs it again" if job.on_crash == "rerun" else "it is given up",
+        "Executor": job.executor,
+        "Store": str(job.jobstore),
+        "Keeps": f"its last {job.keep_runs} runs" if job.keep_runs is not None else "what the store keeps",
+    }

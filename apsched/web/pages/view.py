@@ -1,0 +1,173 @@
+"""What the pages show of jobs and runs (layer 10)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+from urllib.parse import urlencode
+
+import attrs
+from markupsafe import Markup
+from starlette.requests import Request
+
+from apsched.job import Job
+from apsched.jobstores.base import RunFilter
+from apsched.run import Run
+from apsched.triggers.words import describe
+from apsched.web.backend import Backend, State, StoredRun, state_of
+from apsched.web.charts.spark import BARS, sparkline
+from apsched.web.words import KINDS
+
+STATE_KINDS: dict[State, str] = {"scheduled": "ok", "paused": "mute", "quarantined": "bad"}
+
+
+@attrs.frozen(kw_only=True)
+class JobRow:
+    """
+    A job in a table.
+
+    Attributes:
+        job: The job.
+        key: Tells its row from others; the same at each look.
+        query: Names it in the address of its pages.
+        state: In which state it is.
+        kind: The color of that.
+        words: Its trigger in words.
+        runs: Its last runs, the latest first.
+        spark: Their picture.
+    """
+
+    job: Job
+    key: str
+    query: str
+    state: State
+    kind: str
+    words: str
+    runs: Sequence[Run]
+    spark: Markup
+
+    @property
+    def last(self) -> Run | None:
+        """Its latest run."""
+        return self.runs[0] if self.runs else None
+
+
+@attrs.frozen(kw_only=True)
+class RunRow:
+    """
+    A run in a table.
+
+    Attributes:
+        run: The run.
+        key: Tells its row from others.
+        query: Names it in the address of its page.
+        job_query: Names its job in the address of that page.
+        kind: The color of its outcome.
+    """
+
+    run: Run
+    key: str
+    query: str
+    job_query: str
+    kind: str
+
+    @property
+    def progress(self) -> float | None:
+        """How much of its work is done, from 0 to 1, as it has told."""
+        return getattr(self._report, "progress", None)
+
+    @property
+    def message(self) -> str | None:
+        """What it does, as it has told."""
+        return getattr(self._report, "message", None)
+
+    @property
+    def log(self) -> str | None:
+        """The last lines that it logged."""
+        return getattr(self._report, "log", None)
+
+    @property
+    def attempts(self) -> Sequence[Any]:
+        """The attempts before."""
+        return getattr(self.run, "attempts", ())
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why it is to be cancelled."""
+        return getattr(self.run, "cancel_reason", None)
+
+    @property
+    def _report(self) -> Any:
+        return getattr(self.run, "report", None)
+
+
+async def job_rows(backend: Backend, jobs: Sequence[Job], zone: tzinfo) -> list[JobRow]:
+    """Return the rows of *jobs*."""
+    return [await job_row(backend, job, zone) for job in jobs]
+
+
+async def job_row(backend: Backend, job: Job, zone: tzinfo, *, runs: int = BARS) -> JobRow:
+    """Return the row of *job*, with so many of its last runs."""
+    page = await backend.runs(RunFilter(job_id=job.id), runs, store=job.jobstore)
+    last = [each.run for each in page.runs]
+    state = state_of(job)
+    return JobRow(
+        job=job,
+        key=_key(str(job.jobstore), job.id),
+        query=urlencode({"id": job.id, "store": job.jobstore}),
+        state=state,
+        kind=STATE_KINDS[state],
+        words=describe(job.trigger),
+        runs=last,
+        spark=sparkline(last[:BARS], zone, backend.now),
+    )
+
+
+def run_rows(runs: Sequence[StoredRun]) -> list[RunRow]:
+    """Return the rows of *runs*."""
+    return [run_row(each) for each in runs]
+
+
+def run_row(stored: StoredRun) -> RunRow:
+    """Return the row of a run."""
+    return RunRow(
+        run=stored.run,
+        key=_key(stored.store, stored.run.id),
+        query=urlencode({"id": stored.run.id, "store": stored.store}),
+        job_query=urlencode({"id": stored.run.job_id, "store": stored.store}),
+        kind=KINDS[stored.run.outcome],
+    )
+
+
+def link(request: Request, **changes: str | None) -> str:
+    """Return the query of *request* with *changes*; None leaves a name out."""
+    query: dict[str, Any] = {**request.query_params, **changes}
+    return "?" + urlencode({name: value for name, value in query.items() if value})
+
+
+def chosen_store(request: Request) -> str | None:
+    """Return the alias of the store that *request* names, or None."""
+    return request.query_params.get("store") or None
+
+
+def as_text(values: Sequence[object]) -> list[str]:
+    """Return each of *values* as `repr` says it; where that fails, its class."""
+    return [_text(value) for value in values]
+
+
+def _text(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # a class of the user may do anything
+        return f"<{type(value).__qualname__} object>"
+
+
+def _key(store: str, name: str) -> str:
+    return hashlib.sha256(f"{store}\0{name}".encode("utf-8", "replace")).hexdigest()[:12]
+
+
+def since(moment: datetime | None, now: datetime) -> float | None:
+    """Return the seconds from *moment* to *now*, not less than 0."""
+    return None if moment is None else max((now - moment).total_seconds(), 0.0)
