@@ -14,8 +14,10 @@ from apsched.jobstores.base import Node
 from apsched.run import Run
 from apsched.triggers.words import describe
 
-Instant: TypeAlias = Annotated[str, {"format": "date-time"}]
-Seconds: TypeAlias = Annotated[float, {"minimum": 0}]
+STORE = "default"  # the alias of a store that is opened without a scheduler
+
+Instant: TypeAlias = Annotated[str, ("format", "date-time")]
+Seconds: TypeAlias = Annotated[float, ("minimum", 0)]
 State: TypeAlias = Literal["scheduled", "paused", "quarantined"]
 OutcomeText: TypeAlias = Literal[
     "pending",
@@ -37,6 +39,7 @@ class JobDocument(TypedDict):
 
     Attributes:
         id: Unique in its store.
+        store: The alias of its store.
         name: For people.
         func: The callable, as module:name; null if it has no importable name.
         state: Whether it runs at its times; a quarantined job is one that cannot be read or run, and is kept.
@@ -58,6 +61,7 @@ class JobDocument(TypedDict):
     """
 
     id: str
+    store: str
     name: str
     func: str | None
     state: State
@@ -84,6 +88,7 @@ class RunDocument(TypedDict):
 
     Attributes:
         id: Unique in its store: the id of the job, and the nominal time.
+        store: The alias of its store.
         job_id: The id of the job.
         nominal_time: What the trigger said; of a run that was started by hand, when that was.
         outcome: What became of it.
@@ -104,6 +109,7 @@ class RunDocument(TypedDict):
     """
 
     id: str
+    store: str
     job_id: str
     nominal_time: Instant
     outcome: OutcomeText
@@ -129,25 +135,30 @@ class NodeDocument(TypedDict):
 
     Attributes:
         id: Host, process id and a random part; never used again.
+        store: The alias of the store that it has joined.
         started_at: When it joined, by its own clock.
         seen_at: When it gave its last sign of life, by its own clock.
         beat: How many signs of life it has given.
         lease: After how many seconds of silence others take it for dead.
         is_dead: Whether another node has taken it for dead.
+        running: How many runs it has under way.
     """
 
     id: str
+    store: str
     started_at: Instant
     seen_at: Instant
     beat: int
     lease: Seconds
     is_dead: bool
+    running: int
 
 
-def job_document(job: Job) -> JobDocument:
-    """Return what is told of a job."""
+def job_document(job: Job, store: str = STORE) -> JobDocument:
+    """Return what is told of a job, which is in the store of the alias *store*."""
     return {
         "id": job.id,
+        "store": store,
         "name": job.name,
         "func": job.func_ref,
         "state": state_of(job),
@@ -176,10 +187,11 @@ def state_of(job: Job) -> State:
     return "paused" if job.next_run_time is None else "scheduled"
 
 
-def run_document(run: Run) -> RunDocument:
-    """Return what is told of a run."""
+def run_document(run: Run, store: str = STORE) -> RunDocument:
+    """Return what is told of a run, which is in the store of the alias *store*."""
     return {
         "id": run.id,
+        "store": store,
         "job_id": run.job_id,
         "nominal_time": instant(run.nominal_time),
         "outcome": run.outcome.value,
@@ -200,15 +212,17 @@ def run_document(run: Run) -> RunDocument:
     }
 
 
-def node_document(node: Node) -> NodeDocument:
-    """Return what is told of a node."""
+def node_document(node: Node, running: int, store: str = STORE) -> NodeDocument:
+    """Return what is told of a node, which has *running* runs under way."""
     return {
         "id": node.id,
+        "store": store,
         "started_at": instant(node.started_at),
         "seen_at": instant(node.seen_at),
         "beat": node.beat,
         "lease": node.lease,
         "is_dead": node.is_dead,
+        "running": running,
     }
 
 

@@ -30,7 +30,7 @@ def command(settings: Settings, as_json: bool) -> int:
         runs = await desk.store.runs(RunFilter(outcomes=(Outcome.RUNNING,)), COUNTED)
         under_way = {node.id: sum(run.node == node.id for run in runs) for node in nodes}
         if as_json:
-            print_json({"nodes": [{**node_document(node), "running": under_way[node.id]} for node in nodes]})
+            print_json({"nodes": [node_document(node, under_way[node.id]) for node in nodes]})
         elif not nodes:
             click.echo("There are no nodes: nobody runs these jobs now.")
         else:

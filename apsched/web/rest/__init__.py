@@ -1,0 +1,1 @@
+"""Answer programs: the REST interface below /api (layer 10)."""
