@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from apsched._timezones import timezone_text
 from apsched.events import EVENT_JOB_ERROR, EVENT_JOB_MODIFIED, EVENT_JOB_REMOVED, EVENT_JOB_SUBMITTED
 from apsched.exceptions import MissingExtraError
 from apsched.integrations._watching import ENDED, Scheduler, core_of, listen, runs_of
@@ -146,8 +147,8 @@ class SentryCrons:
         if schedule is None:
             return None
         config: MonitorConfig = {"schedule": schedule}
-        if (zone := getattr(getattr(job.trigger, "timezone", None), "key", None)) is not None:
-            config["timezone"] = zone
+        if isinstance(job.trigger, CronTrigger):
+            config["timezone"] = timezone_text(job.trigger.timezone)
         if self._margin is not None:
             config["checkin_margin"] = self._margin
         if job.timeout is not None:
@@ -156,7 +157,7 @@ class SentryCrons:
 
 
 def schedule_of(trigger: BaseTrigger) -> MonitorConfigSchedule | None:
-    """Return *trigger* in Sentry's words; None if it has none for it: seconds, exclusions, `last fri`, combinations."""
+    """Return *trigger* in Sentry's words; None if it has none for it: seconds, offsets, exclusions, `last`..."""
     if getattr(trigger, "exclude", None) is not None:
         return None
     if isinstance(trigger, CronTrigger):
@@ -180,6 +181,8 @@ def _crontab(trigger: CronTrigger) -> str | None:
     fields = {field.name: field for field in trigger.fields}
     day, weekday = fields["day"], fields["day_of_week"]
     if str(fields["second"]) != "0" or not (_is_any(fields["week"]) and _is_any(fields["year"])):
+        return None
+    if timezone_text(trigger.timezone)[0] in "+-":  # an offset, which Sentry does not know
         return None
     if any(not text.isdigit() for text in re.split(r"[-,/*]", str(day)) if text):  # 2nd fri, last
         return None

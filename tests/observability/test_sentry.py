@@ -180,6 +180,7 @@ def test_what_a_run_raised_is_sent_once_with_the_run(
         (CronTrigger(day="2nd fri"), None),
         (CronTrigger(second="*/10"), None),
         (CronTrigger(week=5), None),
+        (CronTrigger(hour=3, timezone="+02:00"), None),
         (CronTrigger(hour=3, exclude=date(2026, 12, 25)), None),
         (IntervalTrigger(minutes=90), {"type": "interval", "value": 90, "unit": "minute"}),
         (IntervalTrigger(hours=48), {"type": "interval", "value": 2, "unit": "day"}),
