@@ -29,6 +29,7 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "doctor": "examine_store",
     "export": "export_jobs",
     "import": "import_jobs",
+    "dashboard": "open_dashboard",
     "demo": "show_demo",
 }
 FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about

@@ -17,10 +17,11 @@ from apsched.engine.desk import STORE_ALIAS, Desk
 from apsched.engine.entered import entered
 from apsched.engine.make_job import JobMaker
 from apsched.job import JobDefaults
+from apsched.jobstores.base import JobStore
 
 T = TypeVar("T")
 
-__all__ = ["STORE_ALIAS", "Desk", "at_desk", "open_desk"]
+__all__ = ["STORE_ALIAS", "Desk", "at_desk", "named_store", "open_desk"]
 
 
 @asynccontextmanager
@@ -37,12 +38,7 @@ async def open_desk(settings: Settings, *, create: bool = False) -> AsyncGenerat
         FileNotFoundError: There is no such SQLite file.
         Exception: What the store raises where it cannot be opened.
     """
-    if not create and settings.store is not None:
-        _check_file(settings.store)
-    zone = settings.zone
-    store = store_of(settings)
-    if store is None:
-        raise no_store()
+    store, zone = named_store(settings, create=create), settings.zone
     async with entered(store, "the job store"):
         yield Desk(store, JobMaker(JobDefaults(), zone), SystemClock(), zone)
 
@@ -55,6 +51,26 @@ def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]], *, create:
             return await work(desk)
 
     return anyio.run(main)
+
+
+def named_store(settings: Settings, *, create: bool = False) -> JobStore:
+    """
+    Return the store that the settings name, not open.
+
+    Args:
+        settings: Where it is.
+        create: Whether a SQLite file that is not there is made when it is opened.
+
+    Raises:
+        UsageError: No store is named.
+        FileNotFoundError: There is no such SQLite file.
+    """
+    if not create and settings.store is not None:
+        _check_file(settings.store)
+    store = store_of(settings)
+    if store is None:
+        raise no_store()
+    return store
 
 
 def _check_file(url: str) -> None:

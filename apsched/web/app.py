@@ -30,7 +30,7 @@ from apsched.web.backend import Backend, open_store
 from apsched.web.pages import routes
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.serving import routes as rest_routes
-from apsched.web.security import Access, Authorize, Guard
+from apsched.web.security import SECURITY_HEADERS, Access, Authorize, Guard
 from apsched.web.state import Web
 from apsched.web.templating import refusal_page
 
@@ -127,3 +127,11 @@ async def _on_http_error(request: Request, exc: Exception) -> Response:
 async def _on_error(request: Request, exc: Exception) -> Response:
     status = next(status for kind, status in STATUS.items() if isinstance(exc, kind))
     return refusal_page(request.app.state.web, request, RefusedError(status, str(exc)))
+
+
+async def _on_bug(request: Request, exc: Exception) -> Response:
+    """Answer where an error was not expected, outside of the guard; the server logs it."""
+    refused = RefusedError(500, "Something went wrong that nobody expected; the log of the server tells what.")
+    answer = refusal_page(request.app.state.web, request, refused)
+    answer.headers.update(SECURITY_HEADERS)
+    return answer

@@ -9,7 +9,7 @@ import attrs
 from apsched.run import Run
 from apsched.web.words import KINDS
 
-LEAST = 6.0  # percent that a step has at least, so that its name fits
+LEAST = 1.0  # percent that a step has at least, so that it is seen
 
 
 @attrs.frozen(kw_only=True)

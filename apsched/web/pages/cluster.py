@@ -34,6 +34,7 @@ class NodeRow:
         state: `alive`, `late`, `silent` or `dead`.
         kind: The color of that.
         is_here: Whether it is the scheduler of this process.
+        is_watched: Whether it gives signs of life, since other processes may share its store.
         ahead: By how many seconds at least its clock is ahead of this one; None if that cannot be seen.
     """
 
@@ -45,6 +46,7 @@ class NodeRow:
     state: str
     kind: str
     is_here: bool
+    is_watched: bool
     ahead: float | None
 
 
@@ -129,5 +131,6 @@ def _node(backend: Backend, known: StoredNode) -> NodeRow:
         state=state,
         kind=kind,
         is_here=is_here,
+        is_watched=is_watched,
         ahead=(node.seen_at - now).total_seconds() if node.seen_at - now > AHEAD else None,
     )
