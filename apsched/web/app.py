@@ -121,7 +121,9 @@ async def _on_refusal(request: Request, exc: Exception) -> Response:
 async def _on_http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)  # noqa: S101  # for type checkers
     detail = "There is no such page." if exc.status_code == 404 else exc.detail
-    return refusal_page(request.app.state.web, request, RefusedError(exc.status_code, detail))
+    answer = refusal_page(request.app.state.web, request, RefusedError(exc.status_code, detail))
+    answer.headers.update(exc.headers or {})
+    return answer
 
 
 async def _on_error(request: Request, exc: Exception) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn, get_args, get_origin
 
 import attrs
@@ -97,10 +97,11 @@ def _number_in(text: str) -> int | str:
 
 async def _read_body(request: Request) -> Any:
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LARGEST_BODY:
-            raise RefusedError(413, f"A request may have {LARGEST_BODY} bytes at most.")
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            content += chunk
+            if len(content) > LARGEST_BODY:
+                raise RefusedError(413, f"A request may have {LARGEST_BODY} bytes at most.")
     if not content:
         return {}
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()

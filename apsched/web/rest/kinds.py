@@ -154,7 +154,10 @@ def _text(value: str, name: str) -> str:
 
 def _fit_annotated(value: Any, annotated: Any, name: str, zone: tzinfo) -> Any:
     kind, *more = get_args(annotated)
-    schema, found = dict(more), fit(value, kind, name, zone)
+    schema = dict(more)
+    if kind in (int, float) and not _is_plain(value, kind):
+        raise _wrong(value, annotated, name)
+    found = fit(value, kind, name, zone)
     if schema.get("format") == "date-time":
         try:
             return _timezones.to_datetime(found, zone, name)
