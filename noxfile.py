@@ -67,7 +67,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests"]
 
 STORE_EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor")
-EXTRAS = (*STORE_EXTRAS, "cli", "metrics", "otel", "sentry")  # what the tests use
+EXTRAS = (*STORE_EXTRAS, "cli", "dashboard", "metrics", "otel", "sentry")  # what the tests use
 SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
 IN_PARALLEL = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal")  # each has servers of its own
 
