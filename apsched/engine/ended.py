@@ -41,7 +41,7 @@ def closed(
         node=run.node,
         claimed_at=run.claimed_at,
         started_at=call.started_at if is_final and call is not None else None,
-        finished_at=clock.now() if is_final else None,
+        finished_at=((call and call.ended_at) or clock.now()) if is_final else None,
         retval=retval,
         error=error,
         reason=reason,

@@ -242,7 +242,7 @@ class Runner:
         enter = self._clock.now if under_way.lease is None else under_way.lease.enter
         if under_way.deadline is not None:
             enter = partial(self._enter, under_way.deadline, enter)
-        call = under_way.call = Call(func, args, kwargs, enter, job, run)
+        call = under_way.call = Call(func, args, kwargs, enter, job, run, None if self._middleware else self._clock.now)
         return call
 
     def _enter(self, deadline: Deadline, enter: Callable[[], datetime]) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from apsched.executors.base import Executor
 
 AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
-AHEAD_LIMIT = 250  # runs, at most, that are claimed ahead
+AHEAD_LIMIT = 1000  # runs, at most, that are claimed ahead
 SMOOTHING = 0.05  # weight of the newest run in the mean duration
 
 

@@ -44,6 +44,7 @@ class ThreadRunner(Runner):
             work.value = work.call.context.run(self._enter, work.call)
         except BaseException as exc:
             work.error = exc
+        work.call.ended()
 
 
 def enter(call: Call) -> Any:

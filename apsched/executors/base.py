@@ -41,9 +41,10 @@ class Call:
         run: The run, likewise.
         context: The context variables to call it in; taken by `capture`.
         started_at: When the callable was entered, aware UTC; set by `started`, None before.
+        ended_at: When it was left, aware UTC; set by `ended`, None before, and where its executor does not say so.
     """
 
-    __slots__ = ("_now", "args", "context", "func", "job", "kwargs", "run", "started_at")
+    __slots__ = ("_end_now", "_now", "args", "context", "ended_at", "func", "job", "kwargs", "run", "started_at")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Call:
         now: Callable[[], datetime],
         job: Job | None = None,
         run: Run | None = None,
+        end_now: Callable[[], datetime] | None = None,
     ) -> None:
         self.func: Callable[..., Any] = func
         self.args: tuple[Any, ...] = args
@@ -61,7 +63,9 @@ class Call:
         self.run: Run | None = run
         self.context: Context
         self.started_at: datetime | None = None
+        self.ended_at: datetime | None = None
         self._now = now
+        self._end_now = end_now
 
     def capture(self) -> None:
         """Take the context variables of the calling task, for an executor that calls the callable elsewhere."""
@@ -70,6 +74,16 @@ class Call:
     def started(self) -> None:
         """Note that the callable is being entered; the executor calls it at that moment, from any thread."""
         self.started_at = self._now()
+
+    def ended(self) -> None:
+        """
+        Note that the callable has just been left, from any thread.
+
+        An executor whose calls end elsewhere than in the event loop should say so there, since the loop may come to it
+        much later.
+        """
+        if self._end_now is not None:
+            self.ended_at = self._end_now()
 
 
 class Executor(ABC):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -22,6 +23,7 @@ from apsched.executors.base import Call
 from apsched.executors.pool import ThreadPoolExecutor
 
 STARTED_AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
+ENDED_AT = datetime(2026, 7, 1, 13, tzinfo=UTC)
 
 
 class Something:
@@ -74,6 +76,28 @@ async def gates() -> AsyncIterator[list[Gate]]:
     for gate in gates:
         gate.opened.set()
     await until(lambda: not our_threads())
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no")])
+async def test_when_a_call_ended_is_noted_in_its_thread(error: ValueError | None) -> None:
+    noted: list[str] = []
+
+    def work() -> None:
+        noted.append(thread_name())
+        if error is not None:
+            raise error
+
+    def end_now() -> datetime:
+        noted.append(thread_name())
+        return ENDED_AT
+
+    call = Call(work, (), {}, lambda: STARTED_AT, end_now=end_now)
+    async with ThreadPoolExecutor(1) as executor:
+        with contextlib.suppress(ValueError):
+            await executor.execute(call)
+
+    assert (call.started_at, call.ended_at) == (STARTED_AT, ENDED_AT)
+    assert noted[0] == noted[1] != thread_name()
 
 
 async def test_threads_start_when_needed_and_are_used_again(gates: list[Gate]) -> None:
