@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -118,3 +121,14 @@ def test_it_serves_tests_of_pytest_asyncio_in_auto_mode_and_says_which_fixture_c
 
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["apsched_scheduler is for tests that anyio runs; mark the test with*"])
+
+
+def test_the_examples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    fences = re.findall(r"(<!-- no-run -->\n)?^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    tests = [code for left_out, code in fences if not left_out and "(apsched_" in code]
+    pytester.makepyfile(**{f"test_example_{number}": code for number, code in enumerate(tests)})
+    pytester.makeconftest("import pytest\n\n@pytest.fixture\ndef anyio_backend(): return 'asyncio'")
+
+    run(pytester, "-p", "no:asyncio").assert_outcomes(passed=len(tests))
+    assert len(tests) >= 5
