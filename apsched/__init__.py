@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from apsched.engine.middleware import CallNext, Middleware
     from apsched.engine.sync import SyncReport
     from apsched.job import Job, JobDefaults
-    from apsched.run import Outcome, Run
+    from apsched.retry import Retry
+    from apsched.run import Attempt, Outcome, Run
+    from apsched.triggers.after import After
 
 __all__ = [
+    "After",
     "AsyncScheduler",
+    "Attempt",
     "CallNext",
     "ExecutorHealth",
     "Explanation",
@@ -31,6 +35,7 @@ __all__ = [
     "LoopHealth",
     "Middleware",
     "Outcome",
+    "Retry",
     "Run",
     "RunHandle",
     "StoreHealth",
@@ -44,6 +49,8 @@ version: str
 __version__: str
 
 _HOMES = {
+    "After": "apsched.triggers.after",
+    "Attempt": "apsched.run",
     "AsyncScheduler": "apsched.async_scheduler",
     "CallNext": "apsched.engine.middleware",
     "ExecutorHealth": "apsched.engine.health",
@@ -54,6 +61,7 @@ _HOMES = {
     "LoopHealth": "apsched.engine.health",
     "Middleware": "apsched.engine.middleware",
     "Outcome": "apsched.run",
+    "Retry": "apsched.retry",
     "Run": "apsched.run",
     "RunHandle": "apsched.engine.history",
     "StoreHealth": "apsched.engine.health",

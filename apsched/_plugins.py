@@ -22,6 +22,7 @@ TRIGGERS: Mapping[str, str] = {
     "interval": "apsched.triggers.interval:IntervalTrigger",
     "cron": "apsched.triggers.cron:CronTrigger",
     "calendarinterval": "apsched.triggers.calendarinterval:CalendarIntervalTrigger",
+    "after": "apsched.triggers.after:After",
     "and": "apsched.triggers.combining:AndTrigger",
     "or": "apsched.triggers.combining:OrTrigger",
 }

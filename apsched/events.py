@@ -27,6 +27,9 @@
 * `EVENT_NODE_LOST` (`SchedulerEvent`): another node was taken for dead; `alias`, `detail`
 * `EVENT_LEASE_LOST` (`SchedulerEvent`): this node was taken for dead; it goes on under a new id; `alias`, `detail`
 * `EVENT_LOOP_BLOCKED` (`SchedulerEvent`): something has blocked the event loop, which goes on now; `detail`
+* `EVENT_JOB_RETRYING` (`JobExecutionEvent`): an attempt has failed, and another one follows; `exception`; `run.due_time`
+  says when
+* `EVENT_JOB_OVERDUE` (`JobEvent`): a job has not succeeded for as long as its `expect_success_within`; `detail`
 * `EVENT_ALL`: all of these
 """
 
@@ -66,7 +69,9 @@ EVENT_JOB_ABANDONED = 2**23
 EVENT_NODE_LOST = 2**24
 EVENT_LEASE_LOST = 2**25
 EVENT_LOOP_BLOCKED = 2**26
-EVENT_ALL = 2**27 - 1
+EVENT_JOB_RETRYING = 2**27
+EVENT_JOB_OVERDUE = 2**28
+EVENT_ALL = 2**29 - 1
 
 NAMES: dict[int, str] = {
     value: name
@@ -82,6 +87,7 @@ OUTCOMES: dict[int, Outcome] = {
     EVENT_JOB_COALESCED: Outcome.COALESCED,
     EVENT_JOB_CANCELLED: Outcome.CANCELLED,
     EVENT_JOB_ABANDONED: Outcome.ABANDONED,
+    EVENT_JOB_RETRYING: Outcome.PENDING,
 }
 """Code of a `JobExecutionEvent` -> what became of the run."""
 

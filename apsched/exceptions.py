@@ -18,6 +18,8 @@ ApschedError
 ├── ExecutorRefusedError                   the executor does not take the call
 ├── WorkerDiedError                        the process that ran a job ended under it
 ├── JobTimeoutError (TimeoutError)         a run took longer than the timeout of its job
+├── RetryLater                             a job raises it to be attempted again
+├── Cancel                                 a job raises it since there is nothing to do
 └── MissingExtraError (ImportError)        pip install apsched[...]
 
 Values of a wrong kind or size raise the built-in TypeError, ValueError and LookupError. This module is where programs
@@ -32,6 +34,8 @@ from typing import Any
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80  # characters
+
+LONGEST = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
 
 
 class ApschedError(Exception):
@@ -209,6 +213,48 @@ class JobTimeoutError(ApschedError, TimeoutError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.timeout,)
+
+
+class RetryLater(ApschedError):  # noqa: N818  # it is raised to ask for something
+    """
+    Raised by a job's callable: this attempt has not succeeded, make another one later.
+
+    The run waits for that as after any other exception, but with the delay named here. `max_attempts` and `give_up_at`
+    of the job's `Retry` hold; a job without one may ask for any number of attempts.
+
+    Attributes:
+        seconds: After how many seconds, from 0 on.
+        reason: Why, for people; or None.
+
+    Raises:
+        ValueError: *seconds* is out of range.
+    """
+
+    def __init__(self, seconds: float, reason: str | None = None) -> None:
+        if not 0 <= seconds <= LONGEST:
+            raise ValueError(f"seconds of RetryLater must be from 0 to 100 years, got {seconds!r}")
+        super().__init__(reason or f"asked for another attempt in {seconds:g} s")
+        self.seconds = seconds
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.seconds, self.reason)
+
+
+class Cancel(ApschedError):  # noqa: N818  # it is raised to ask for something
+    """
+    Raised by a job's callable: there is nothing to do. The run counts as cancelled and is not attempted again.
+
+    Attributes:
+        reason: Why, for people; one sentence.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason,)
 
 
 class MissingExtraError(ApschedError, ImportError):

@@ -11,7 +11,9 @@ from typing import Any, Literal, Protocol, get_args
 import attrs
 
 from apsched import _refs
-from apsched.exceptions import SchedulerStateError, TransientJobError
+from apsched.exceptions import LONGEST, SchedulerStateError, TransientJobError
+from apsched.retry import Retry
+from apsched.triggers.after import After
 from apsched.triggers.base import BaseTrigger
 
 Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
@@ -23,8 +25,6 @@ OnCrash = Literal["rerun", "abandon"]
 """What becomes of a run whose node dies while it is under way."""
 
 ON_CRASH: tuple[str, ...] = get_args(OnCrash)
-
-LONGEST = 100 * 366 * 86_400  # seconds; keeps the times that are computed with it inside the calendar
 
 NO_KWARGS: Mapping[str, Any] = {}  # one for all jobs without keyword arguments
 
@@ -70,7 +70,10 @@ class Job:
             `"abandon"` (it is recorded as abandoned: at most once).
         timeout: How many seconds a run may take from the moment that the callable is entered, more than 0; None: any
             number.
-        next_run_time: When the job is due next, aware; None if it is paused.
+        retry: When a run that has failed is attempted again; None: never.
+        expect_success_within: After how many seconds without a run that succeeded the job counts as overdue, more than
+            0; None: never.
+        next_run_time: When the job is due next, aware; None if it is paused; the year 9999 if it waits for another job.
         next_nominal_time: The nominal time of that, before jitter.
         quarantine: Why no run can be made of it, one sentence; None if all is well.
         is_pending: Whether it waits for the scheduler to start and is in no store yet.
@@ -92,6 +95,8 @@ class Job:
     keep_runs: int | None = None
     on_crash: OnCrash = "rerun"
     timeout: float | None = None
+    retry: Retry | None = None
+    expect_success_within: float | None = None
     next_run_time: datetime | None = None
     next_nominal_time: datetime | None = None
     quarantine: str | None = None
@@ -103,6 +108,11 @@ class Job:
     def func_ref(self) -> str | None:
         """`"package.module:qualified.name"` of the callable; None if it has no importable name."""
         return self.func if isinstance(self.func, str) else _refs.ref_of(self.func)
+
+    @property
+    def follows(self) -> str | None:
+        """The id of the job whose runs it follows; None if its trigger is no `After`."""
+        return self.trigger.job if isinstance(self.trigger, After) else None
 
     @property
     def pending(self) -> bool:
@@ -274,6 +284,8 @@ class Job:
             status = f"quarantined: {self.quarantine}"
         elif self.next_run_time is None:
             status = "paused"
+        elif self.follows is not None:
+            status = "waiting"
         else:
             status = f"next run at: {self.next_run_time:%Y-%m-%d %H:%M:%S %Z}"
         return f"{self.name} (trigger: {self.trigger}, {status})"
@@ -299,6 +311,8 @@ class JobDefaults:
     keep_runs: int | None = None
     on_crash: OnCrash = "rerun"
     timeout: float | None = None
+    retry: Retry | None = None
+    expect_success_within: float | None = None
 
     @classmethod
     def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
@@ -430,6 +444,11 @@ def check_timeout(value: object) -> float | None:
     return _check_seconds("timeout", value, "duration")
 
 
+def check_expect_success_within(value: object) -> float | None:
+    """Return *value* if it is a number of seconds above 0, or None."""
+    return _check_seconds("expect_success_within", value, "time")
+
+
 def _check_seconds(name: str, value: object, what: str) -> float | None:
     if value is None:
         return None
@@ -463,6 +482,8 @@ OPTION_CHECKS: Mapping[str, Callable[[object], Any]] = {
     "keep_runs": check_keep_runs,
     "on_crash": check_on_crash,
     "timeout": check_timeout,
+    "retry": Retry.of,
+    "expect_success_within": check_expect_success_within,
     "trigger": check_trigger,
 }
 """How each option that `modify_job` takes is checked: the value comes back in the form in which a job keeps it."""

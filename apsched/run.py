@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from apsched.job import Job
+from apsched.triggers.after import After
 
 
 class Outcome(enum.StrEnum):
@@ -48,7 +49,47 @@ class Outcome(enum.StrEnum):
 
 DEATH = 1_000_000  # by which the death of a node raises the epoch: more than anybody claims one run, and few in 32 bits
 
+MOST_ATTEMPTS = 20  # of which a run keeps how they ended
+
 _OPEN = frozenset({Outcome.PENDING, Outcome.RUNNING})
+
+
+@attrs.frozen(kw_only=True)
+class Attempt:
+    """
+    An attempt at a nominal time that did not do, and was followed by another one.
+
+    Attributes:
+        number: From 1 on.
+        outcome: How it ended: `failed`, `timed_out`, or `abandoned` if its node died.
+        node: The node that made it.
+        started_at: When the callable was entered, aware UTC; None if it never was.
+        finished_at: When that was decided, aware UTC.
+        error: Traceback of what it raised, or why it ended; the last 4,000 characters of that.
+    """
+
+    number: int
+    outcome: Outcome
+    node: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """
+    What the callable tells of itself while it runs.
+
+    Attributes:
+        progress: How much of its work is done, from 0 to 1; None if it has not said.
+        message: What it does, for people; None if it has not said.
+        log: The last lines that it logged, each ended by a line feed; None if there are none.
+    """
+
+    progress: float | None = None
+    message: str | None = None
+    log: str | None = None
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -56,7 +97,7 @@ class Run:
     """
     One execution, or non-execution, of a job for one nominal time.
 
-    A value: it is replaced as the run goes on, never changed but for *cancelled*. (Not frozen, since making a frozen
+    A value: it is replaced as the run goes on, never changed but for *cancelled* and *report*. (Not frozen, since making a frozen
     one takes three times as long, and two are made for each execution.)
 
     Attributes:
@@ -64,7 +105,8 @@ class Run:
         nominal_time: What the trigger said, aware; with *job_id* it identifies the run in a store. Of a run started by
             hand: when that was.
         outcome: What became of it.
-        due_time: When it was due: the nominal time and its jitter, aware.
+        due_time: When it was due, aware: the nominal time and its jitter; of a later attempt, when that was. A pending
+            run is claimed from then on.
         first_nominal_time: Where one record stands for many nominal times (a long catch-up): the first of them, the
             last being *nominal_time*; otherwise None.
         count: How many nominal times the record stands for; None if more than could be counted (1,000).
@@ -80,6 +122,9 @@ class Run:
         reason: Why it did not run, did not end by itself, or was run again; one sentence.
         args: Positional arguments in place of the job's, or None.
         kwargs: Keyword arguments in place of the job's, or None.
+        attempts: The earlier attempts, oldest first: the last 20 of them.
+        report: What the callable has told of itself; None if it has told nothing.
+        cancel_reason: Why somebody wants it cancelled, while its node has not seen to that; otherwise None.
         cancelled: Whether the run is being given up: cancelled, or timed out. Of `current_run()` only, where it changes
             while the run is under way; a callable in a thread, which cannot be interrupted, should look at it.
     """
@@ -101,6 +146,9 @@ class Run:
     reason: str | None = None
     args: tuple[Any, ...] | None = None
     kwargs: Mapping[str, Any] | None = None
+    attempts: tuple[Attempt, ...] = ()
+    report: Report | None = None
+    cancel_reason: str | None = None
     cancelled: bool = False
 
     @property
@@ -115,8 +163,8 @@ class Run:
 
     @property
     def attempt(self) -> int:
-        """The number of the attempt at this nominal time; it rises with each, from 1 on, and may leave some out."""
-        return self.epoch % DEATH
+        """The number of the attempt at this nominal time, from 1 on."""
+        return self.attempts[-1].number + 1 if self.attempts else 1
 
     @property
     def deaths(self) -> int:
@@ -134,6 +182,28 @@ class Run:
         if self.started_at is None or self.finished_at is None:
             return None
         return (self.finished_at - self.started_at).total_seconds()
+
+    def progress(self, fraction: float | None, message: str | None = None) -> None:
+        """
+        Tell how far the callable is; to be called by it, on `current_run()`, as often as it likes.
+
+        Others see it within a second or so, as `report` of the run.
+
+        Args:
+            fraction: How much of its work is done, from 0 to 1; None if that is not known.
+            message: What it does, for people; None leaves what it said before.
+
+        Raises:
+            ValueError: *fraction* is out of range.
+        """
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise ValueError(f"fraction must be from 0 to 1, or None, got {fraction!r}")
+        known = self.report
+        if known is not None:
+            message, log = known.message if message is None else message, known.log
+        else:
+            log = None
+        self.report = Report(progress=fraction, message=message, log=log)
 
 
 def run_id(job_id: str, nominal_time: datetime) -> str:
@@ -155,6 +225,44 @@ def parse_run_id(text: str) -> tuple[str, datetime]:
         return job_id, datetime.fromisoformat(moment)
     except ValueError:
         raise ValueError(f"run_id must look like 'job@2026-03-29T01:00:00Z', as in Run.id, got {text!r}") from None
+
+
+FOLLOWED: Mapping[str, frozenset[Outcome]] = {
+    "success": frozenset({Outcome.SUCCEEDED}),
+    "failure": frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.ABANDONED}),
+    "any": frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.ABANDONED, Outcome.CANCELLED}),
+}
+"""`on` of `After` -> outcomes of runs that are followed."""
+
+
+ENDED: Mapping[Outcome, str] = {
+    Outcome.SUCCEEDED: "succeeded",
+    Outcome.FAILED: "failed",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.ABANDONED: "was abandoned",
+    Outcome.CANCELLED: "was cancelled",
+}
+"""How a run ended, in words."""
+
+
+def following(job: Job, run: Run) -> Run | None:
+    """
+    Return the pending run of *job* that follows *run*, which has ended; None if it is not followed.
+
+    Not if *job* is paused or quarantined, nor if *run* ended in another way than *job* waits for.
+    """
+    trigger = job.trigger
+    if not isinstance(trigger, After) or trigger.job != run.job_id or job.next_run_time is None or job.quarantine:
+        return None
+    if run.outcome not in FOLLOWED[trigger.on]:
+        return None
+    return Run(
+        job_id=job.id,
+        nominal_time=run.nominal_time,
+        due_time=run.nominal_time if run.finished_at is None else run.finished_at,
+        outcome=Outcome.PENDING,
+        reason=f"follows run {run.id}, which {ENDED[run.outcome]}",
+    )
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -47,6 +47,8 @@ def closed(
         reason=reason,
         args=run.args,
         kwargs=run.kwargs,
+        attempts=run.attempts,
+        report=run.report,
     )
 
 

@@ -68,6 +68,8 @@ def _state(job: Job | None, job_id: str, times: Sequence[datetime]) -> str:
         return f"Job {job.id!r} is quarantined: {job.quarantine}."
     if job.next_run_time is None:
         return f"Job {job.id!r} is paused; resume_job lets it run again."
+    if job.follows is not None:
+        return f"Job {job.id!r} ({job.trigger}) waits for job {job.follows!r}."
     if not times:
         return f"Job {job.id!r} ({job.trigger}) runs next at {job.next_run_time.isoformat(sep=' ')}."
     listed = ", ".join(moment.isoformat(sep=" ") for moment in times)

@@ -166,9 +166,11 @@ class RunHistory(Parts):
 
     async def cancel_run(self, run_id: str) -> Run:
         """
-        Cancel a run that is pending or under way on this node.
+        Cancel a run that is pending, or under way on any node.
 
-        A coroutine gets its cancellation, a worker process is ended; a thread cannot be ended: it is let go.
+        A coroutine gets its cancellation, a worker process is ended; a thread cannot be ended: it is let go. Another
+        node hears of it at once where the store tells of changes, otherwise within a second or so. Should that node
+        die first, the run is cancelled when that is noticed.
 
         Args:
             run_id: `Run.id`.
@@ -177,8 +179,7 @@ class RunHistory(Parts):
             The run as it was found. When its callable has given way, it is stored as cancelled.
 
         Raises:
-            RunLookupError: There is no such run, or it has ended, or it is under way on another node; the message says
-                which.
+            RunLookupError: There is no such run, or it has ended; the message says which.
             SchedulerNotRunningError: The scheduler is not running.
             ValueError: That is not the id of a run.
         """
@@ -193,6 +194,7 @@ class RunHistory(Parts):
                         run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
                     )
                     if await self._stores[alias].finish([cancelled]):
+                        self._changed(alias)  # other jobs may follow it
                         self._results.settle(alias, Finished(cancelled))
                         self._publish(
                             JobExecutionEvent,
@@ -204,6 +206,9 @@ class RunHistory(Parts):
                         )
                         return run
                 elif self._runner is not None and self._runner.cancel(run, reason):
+                    return run
+                elif await self._stores[alias].ask_to_cancel(run, reason):
+                    self._changed(alias)
                     return run
         for alias in self._aliases(None):
             for run in await self._open_store(alias).runs(here, 1):
@@ -246,7 +251,7 @@ class RunHistory(Parts):
 
 def _why_not_cancelled(run: Run) -> str:
     if not run.outcome.is_final:
-        return f"it is under way on node {run.node}; cancel it there"
+        return f"its end, on node {run.node}, is being stored"
     ended = "" if run.finished_at is None else f" at {run.finished_at.isoformat(sep=' ')}"
     reason = "" if run.reason is None else f" ({run.reason})"
     return f"it has ended{ended} with the outcome {run.outcome.value!r}{reason}"

@@ -44,6 +44,7 @@ from apsched.events import (
 )
 from apsched.exceptions import LeaseLostError
 from apsched.jobstores.base import JobStore
+from apsched.logs import of_job, of_run
 from apsched.run import Outcome, Plan, Planner, Run
 from apsched.serializers.base import unreadable_arguments
 
@@ -127,6 +128,7 @@ class StoreLoop:
         self._is_paused = False
         self._is_ending = False
         self._is_starved = False
+        self._waiting: set[str] = set()  # ids of jobs of which runs wait for another attempt
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
         self.outage: Outage = Outage(bus, alias)
@@ -306,7 +308,8 @@ class StoreLoop:
             plan.job.jobstore = self._alias
         if self._bus.wants(EVENT_JOB_SUBMITTED):
             self._bus.publish(self._submission(EVENT_JOB_SUBMITTED, runs))
-        if self._is_shared and plan.job.overlap in QUEUES:  # others may put runs into the queue meanwhile
+        if (self._is_shared and plan.job.overlap in QUEUES) or plan.job.id in self._waiting:
+            # others may put runs into the queue meanwhile, and what waits for its next attempt comes into it
             self._queued.add(plan.job.id)
         self.recorder.expected += len(runs)
         for run in runs:
@@ -316,11 +319,11 @@ class StoreLoop:
             )
 
     def _tell_quarantined(self, job_id: str, reason: str) -> None:
-        logger.error("job %r is quarantined: %s", job_id, reason)
+        logger.error("job %r is quarantined: %s", job_id, reason, extra=of_job(job_id, self._alias))
         self._bus.publish(JobEvent(EVENT_JOB_QUARANTINED, job_id=job_id, jobstore=self._alias, detail=reason))
 
     def _tell_closed(self, run: Run) -> None:
-        logger.warning("run %s was %s: %s", run.id, run.outcome.value, run.reason)
+        logger.warning("run %s was %s: %s", run.id, run.outcome.value, run.reason, extra=of_run(run, self._alias))
         if run.outcome is Outcome.SKIPPED:
             if self._bus.wants(EVENT_JOB_MAX_INSTANCES):
                 self._bus.publish(self._submission(EVENT_JOB_MAX_INSTANCES, [run]))
@@ -333,11 +336,19 @@ class StoreLoop:
                 )
             )
 
-    def _note_recorded(self, batch: Sequence[Finished]) -> None:
+    def _note_recorded(self, batch: Sequence[Finished], are_followed: bool) -> None:
         """Look at the store soon if an ended run makes way for a pending one, and let other nodes do so too."""
+        if are_followed:
+            self._wakeup.set()
+            self._hint()
         for finished in batch:
-            job_id = finished.run.job_id
-            if finished.run.outcome is Outcome.PENDING or job_id in self._queued:
+            run = finished.run
+            job_id = run.job_id
+            if finished.is_retried:
+                self._waiting.add(job_id)
+            elif run.attempts and run.outcome.is_final:
+                self._waiting.discard(job_id)
+            if run.outcome is Outcome.PENDING or job_id in self._queued:
                 self._queued.discard(job_id)
                 self._wakeup.set()
                 self._hint()

@@ -31,11 +31,13 @@ from apsched.job import (
     check_tags,
 )
 from apsched.jobstores.base import Merge
+from apsched.retry import Retry
 from apsched.triggers.base import BaseTrigger
 
 DEFAULT_EXECUTOR = "default"
 COROUTINE_EXECUTOR = "asyncio"  # where `default` sends coroutine functions
-COMBINATIONS = ("and", "or")  # aliases of triggers that have no zone of their own
+COMBINATIONS = ("and", "or")  # aliases of triggers that are made of others
+WITHOUT_ZONE = (*COMBINATIONS, "after")  # and of those that have no zone of their own
 
 
 @attrs.define(eq=False)
@@ -90,6 +92,8 @@ class JobMaker:
         keep_runs: int | Undefined | None = undefined,
         on_crash: str | Undefined = undefined,
         timeout: float | Undefined | None = undefined,
+        retry: Retry | Mapping[str, Any] | Undefined | None = undefined,
+        expect_success_within: float | Undefined | None = undefined,
         on_conflict: str | None = None,
         **trigger_args: Any,
     ) -> Draft:
@@ -116,6 +120,10 @@ class JobMaker:
             keep_runs=_option("keep_runs", keep_runs, defaults.keep_runs),
             on_crash=_option("on_crash", on_crash, defaults.on_crash),
             timeout=_option("timeout", timeout, defaults.timeout),
+            retry=_option("retry", retry, defaults.retry),
+            expect_success_within=_option(
+                "expect_success_within", expect_success_within, defaults.expect_success_within
+            ),
             jobstore=jobstore,
         )
         if next_run_time is undefined:
@@ -150,7 +158,7 @@ class JobMaker:
             raise TypeError(
                 f"trigger must be a trigger, the alias of one such as 'interval', or None for now, got {trigger!r}"
             )
-        if trigger not in COMBINATIONS:
+        if trigger not in WITHOUT_ZONE:
             trigger_args = {"timezone": self.timezone, **trigger_args}
         make: Callable[..., BaseTrigger] = _plugins.find("trigger", trigger)
         try:

@@ -14,6 +14,7 @@ from anyio.abc import TaskStatus
 
 from apsched.clock import Clock
 from apsched.engine.bus import Bus
+from apsched.engine.canceller import Canceller
 from apsched.engine.fetcher import Fetcher
 from apsched.engine.health import StoreHealth
 from apsched.engine.hints import Hints
@@ -102,6 +103,7 @@ class OpenStore:
         self._recorder = self.loop.recorder
         self._membership = self.loop.membership
         self._fetcher = Fetcher(store, alias, lambda: runner.ids() | self._recorder.ids(), clock, results)
+        self._canceller = Canceller(store, alias, self._membership, clock, runner, settings.max_idle)
         self._pruner = Pruner(store, alias, settings.keep_history, clock)
         self._reaper = Reaper(
             store, alias, settings.lease, self._membership, clock, bus, results, on_pending=self.changed
@@ -115,6 +117,7 @@ class OpenStore:
         """Look at the store soon, because another node says that it has changed."""
         self.loop.wake()
         self._fetcher.hurry()
+        self._canceller.hurry()
 
     def changed(self) -> None:
         """Look at the store soon, and let other nodes do so."""
@@ -171,7 +174,7 @@ class OpenStore:
         """Do what can be left undone at any time, until *scope* is cancelled."""
         with scope:
             async with anyio.create_task_group() as tasks:
-                for helper in (self._reaper, self._pruner, self._fetcher):
+                for helper in (self._reaper, self._pruner, self._fetcher, self._canceller):
                     tasks.start_soon(helper.run)
 
     async def _end_claims(self, has_ended: anyio.Event) -> float:

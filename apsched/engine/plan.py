@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
+from apsched.engine.attempts import with_attempt
 from apsched.job import Job
 from apsched.run import DEATH, Outcome, Plan, Planner, Run
 from apsched.serializers.base import unreadable_arguments
@@ -115,13 +116,16 @@ def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
 
     Returns:
         A pending run of a higher epoch, so that what the dead node may still write is refused; or an abandoned one; or
-        one that has failed since its arguments cannot be read.
+        a cancelled one, if that was asked for; or one that has failed since its arguments cannot be read.
     """
     died = f"node {run.node} died while it was under way"
     epoch = run.epoch + DEATH
     if (unreadable := unreadable_arguments(run)) is not None:
         bare = attrs.evolve(run, args=None, kwargs=None)
         return attrs.evolve(bare, outcome=Outcome.FAILED, epoch=epoch, finished_at=now, reason=unreadable)
+    if run.cancel_reason is not None:
+        reason = f"{run.cancel_reason}; {died}"
+        return attrs.evolve(run, outcome=Outcome.CANCELLED, epoch=epoch, finished_at=now, reason=reason)
     if job is None:
         reason = f"{died}, and its job is gone"
     elif job.on_crash == "abandon":
@@ -130,7 +134,10 @@ def after_crash(job: Job | None, run: Run, now: datetime) -> Run:
         reason = f"{died}, as {run.deaths} others did before"
     else:
         reason = f"{died}; it is run again"
-        return attrs.evolve(run, outcome=PENDING, epoch=epoch, node=None, claimed_at=None, reason=reason)
+        attempts = with_attempt(run, Outcome.ABANDONED, died, now)
+        return attrs.evolve(
+            run, outcome=PENDING, epoch=epoch, node=None, claimed_at=None, reason=reason, attempts=attempts
+        )
     return attrs.evolve(run, outcome=Outcome.ABANDONED, epoch=epoch, finished_at=now, reason=reason)
 
 
@@ -238,6 +245,7 @@ def _overlap(
     Returns:
         The new runs, and the open ones to cancel.
     """
+    open_runs = [run for run in open_runs if run.outcome is RUNNING or run.due_time <= now]  # others wait for a retry
     running = [run for run in open_runs if run.outcome is RUNNING]
     is_waiting = len(open_runs) > len(running)
     free = job.max_instances - len(running)

@@ -23,10 +23,12 @@ from apsched.events import (
     EVENT_JOB_ERROR,
     EVENT_JOB_EXECUTED,
     EVENT_JOB_REMOVED,
+    EVENT_JOB_RETRYING,
     JobEvent,
     JobExecutionEvent,
 )
 from apsched.jobstores.base import JobStore
+from apsched.logs import of_run
 from apsched.run import Outcome, Run
 
 logger: logging.Logger = logging.getLogger("apsched.runs")
@@ -52,7 +54,7 @@ class Recorder:
         clock: Is told when a run is over.
         bus: Gets the events.
         results: Gets the finished runs.
-        on_recorded: Called with the ids of the jobs of which runs were stored.
+        on_recorded: Called with the runs of which the ends were stored, and whether other jobs follow them.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Recorder:
         clock: Clock,
         bus: Bus,
         results: Results,
-        on_recorded: Callable[[Sequence[Finished]], None],
+        on_recorded: Callable[[Sequence[Finished], bool], None],
     ) -> None:
         self._store = store
         self._alias = alias
@@ -94,7 +96,11 @@ class Recorder:
         """Take a finished run."""
         self.expected -= 1
         if finished.is_forfeit:
-            logger.warning("run %s lost its claim while it was under way here; its end is not stored", finished.run.id)
+            logger.warning(
+                "run %s lost its claim while it was under way here; its end is not stored",
+                finished.run.id,
+                extra=of_run(finished.run, self._alias),
+            )
             self._clock.work_ended()
         else:
             self._finished.append(finished)
@@ -190,22 +196,30 @@ class Recorder:
 
     def _tell(self, batch: Sequence[Finished], stored: Sequence[Run]) -> None:
         kept = set(map(id, stored))
+        told = 0
         for finished in batch:
             if id(finished.run) in kept:
+                told += 1
                 self._publish(finished)
                 self._results.settle(self._alias, finished)
             else:
-                logger.warning("run %s ended after its claim was lost; its result is dropped", finished.run.id)
+                logger.warning(
+                    "run %s ended after its claim was lost; its result is dropped",
+                    finished.run.id,
+                    extra=of_run(finished.run, self._alias),
+                )
             self._clock.work_ended()
-        self._on_recorded(batch)
+        self._on_recorded(batch, len(stored) > told)
 
     def _publish(self, finished: Finished) -> None:
         run = finished.run
-        if run.outcome is Outcome.FAILED:
-            logger.error("run %s failed\n%s", run.id, run.error or run.reason)
+        if finished.is_retried:
+            logger.warning("run %s waits: %s", run.id, run.reason)
+        elif run.outcome is Outcome.FAILED:
+            logger.error("run %s failed\n%s", run.id, run.error or run.reason, extra=of_run(run, self._alias))
         elif run.outcome is Outcome.TIMED_OUT:
-            logger.error("run %s timed out: %s", run.id, run.reason)
-        code = CODES.get(run.outcome)
+            logger.error("run %s timed out: %s", run.id, run.reason, extra=of_run(run, self._alias))
+        code = EVENT_JOB_RETRYING if finished.is_retried else CODES.get(run.outcome)
         if code is not None and self._bus.wants(code):
             self._bus.publish(
                 JobExecutionEvent(
@@ -219,5 +233,9 @@ class Recorder:
                     run=run,
                 )
             )
-        if finished.removes_job and run.outcome.is_final and self._bus.wants(EVENT_JOB_REMOVED):
+        if (
+            finished.removes_job
+            and (run.outcome.is_final or finished.is_retried)
+            and self._bus.wants(EVENT_JOB_REMOVED)
+        ):
             self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=run.job_id, jobstore=self._alias))

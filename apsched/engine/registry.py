@@ -25,6 +25,7 @@ from apsched.events import (
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError, SchedulerNotRunningError
 from apsched.job import Job, OnCrash, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge, RunFilter
+from apsched.retry import Retry
 from apsched.run import Outcome, Run
 from apsched.triggers.base import BaseTrigger
 
@@ -60,6 +61,8 @@ class JobRegistry(Parts):
         keep_runs: int | Undefined | None = undefined,
         on_crash: OnCrash | Undefined = undefined,
         timeout: float | Undefined | None = undefined,
+        retry: Retry | Mapping[str, Any] | Undefined | None = undefined,
+        expect_success_within: float | Undefined | None = undefined,
         on_conflict: str | None = None,
         connection: Any = None,
         **trigger_args: Any,
@@ -90,6 +93,9 @@ class JobRegistry(Parts):
             keep_runs: How many finished runs the history keeps.
             on_crash: What becomes of a run whose node dies.
             timeout: How many seconds a run may take from the moment that the callable is entered; None: any number.
+            retry: When a run that has failed is attempted again: a `Retry`, or a mapping of its arguments; None: never.
+            expect_success_within: After how many seconds without a run that succeeded an event and `health()` say so;
+                None: never.
             on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
                 place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
                 `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
@@ -128,6 +134,8 @@ class JobRegistry(Parts):
             keep_runs=keep_runs,
             on_crash=on_crash,
             timeout=timeout,
+            retry=retry,
+            expect_success_within=expect_success_within,
             on_conflict=on_conflict,
             **trigger_args,
         )

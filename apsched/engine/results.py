@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from apsched.clock import Wakeup
-from apsched.run import Run
+from apsched.run import Outcome, Run
 
 
 @attrs.define(eq=False)
@@ -29,6 +29,11 @@ class Finished:
     exception: BaseException | None = None
     removes_job: bool = False
     is_forfeit: bool = False
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether another attempt follows."""
+        return self.exception is not None and self.run.outcome is Outcome.PENDING
 
 
 class Expected:

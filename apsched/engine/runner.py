@@ -14,6 +14,7 @@ from apsched import _eventloop, _refs
 from apsched._current import current
 from apsched._eventloop import TaskPool, Waiter
 from apsched.clock import Clock, Wakeup
+from apsched.engine.attempts import after_failure
 from apsched.engine.deadlines import Deadline, Deadlines
 from apsched.engine.ended import closed, describe, is_cancellation
 from apsched.engine.lease import Lease
@@ -233,6 +234,8 @@ class Runner:
         else:
             outcome, error = Outcome.FAILED, describe(exception)
         run = closed(under_way.run, outcome, self._clock, under_way.call, retval=value, error=error)
+        if exception is not None:
+            run = after_failure(under_way.job, run, exception, self._clock.now())
         self._end(under_way, Finished(run, exception, under_way.removes_job))
 
     def _make_call(self, under_way: _UnderWay, func: Callable[..., Any]) -> Call:
@@ -289,6 +292,8 @@ class Runner:
             return
         reason = NOT_CALLED if under_way.call is None and exception is None else None
         finished_run = closed(run, outcome, self._clock, under_way.call, retval=retval, error=error, reason=reason)
+        if exception is not None:
+            finished_run = after_failure(job, finished_run, exception, self._clock.now())
         self._end(under_way, Finished(finished_run, exception, under_way.removes_job))
 
     async def _execute(self, under_way: _UnderWay, func: Callable[..., Any], insides: tuple[Inside, ...]) -> Any:
@@ -326,6 +331,7 @@ class Runner:
         under_way.run.cancelled = True
         error = JobTimeoutError(timeout)
         run = closed(under_way.run, Outcome.TIMED_OUT, self._clock, under_way.call, reason=str(error))
+        run = after_failure(under_way.job, run, error, self._clock.now())
         self._end(under_way, Finished(run, error, under_way.removes_job))
 
     def _leave_task(self, under_way: _UnderWay) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from apsched import _plugins
-from apsched.engine.make_job import COMBINATIONS
+from apsched.engine.make_job import WITHOUT_ZONE
 from apsched.job import NO_KWARGS
 from apsched.triggers.base import BaseTrigger
 
@@ -85,7 +85,7 @@ def make_trigger(table: Mapping[str, Any], timezone: tzinfo | None = None) -> Ba
     except LookupError:
         known = ", ".join(_plugins.TRIGGERS)
         raise LookupError(f"the type of a trigger must be one of {known}, got {alias!r}") from None
-    if timezone is not None and alias not in COMBINATIONS:
+    if timezone is not None and alias not in WITHOUT_ZONE:
         options.setdefault("timezone", timezone)
     if "triggers" in options:
         options["triggers"] = [make_trigger(member, timezone) for member in options["triggers"]]

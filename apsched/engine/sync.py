@@ -43,6 +43,8 @@ DECLARED = (
     "keep_runs",
     "on_crash",
     "timeout",
+    "retry",
+    "expect_success_within",
 )
 
 

@@ -166,6 +166,7 @@ def details_of(run: Run | None) -> dict[str, Any] | None:
         "epoch": run.epoch,
         "node": run.node,
         "claimed_at": run.claimed_at,
+        "attempts": run.attempts,
     }
 
 

@@ -219,12 +219,12 @@ class BridgedJobStore(MemoryJobStore):
 
     def _next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         self._heaps.clear()
-        if (now := drive(super().next_run_time(slots, owner))) is not None:  # a pending run may start
-            return now
-        if all(slots.values()) and not self._quarantined:
-            return self._store.get_next_run_time()
-        jobs = (job for job in self._all_jobs() if job.quarantine is None and slots.get(job.executor, 1) > 0)
-        return min((job.next_run_time for job in jobs if job.next_run_time is not None), default=None)
+        moments = [drive(super().next_run_time(slots, owner))]  # of pending runs
+        if all(slots.values()) and not self._quarantined and not self._followers:
+            moments.append(self._store.get_next_run_time())
+        else:
+            moments += [job.next_run_time for job in self._all_jobs() if _counts(job, slots)]
+        return min((moment for moment in moments if moment is not None), key=datetime.timestamp, default=None)
 
     def _take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         for job_id in list(self._pending):  # it may have been changed or removed by others
@@ -279,6 +279,7 @@ class BridgedJobStore(MemoryJobStore):
         """Know *job* as it is in the store."""
         self._jobs[job.id] = job
         self._retired.pop(job.id, None)
+        self._note_follower(job)
         if job.id in self._pending:
             self._pending[job.id] = (job, self._pending[job.id][1])
         if job.quarantine is None:
@@ -307,6 +308,10 @@ class BridgedJobStore(MemoryJobStore):
 
     def __repr__(self) -> str:
         return f"<BridgedJobStore ({self._store!r})>"
+
+
+def _counts(job: Job, slots: Mapping[str, int]) -> bool:
+    return job.quarantine is None and job.follows is None and slots.get(job.executor, 1) > 0
 
 
 def _plan(plan: Planner, job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:

@@ -189,6 +189,7 @@ class JobCodec:
         }
         for name in OPTIONS:
             document[name] = _exact_text(getattr(job, name))
+        document["retry"] = job.retry and job.retry.state
         document["tags"] = {_exact_text(name): _exact_text(value) for name, value in job.tags.items()}
         return document
 

@@ -75,15 +75,19 @@ class JobFilter:
 
     Attributes:
         tags: Only jobs that have all of these tags with these values.
+        expects_success: Only jobs with (True) or without (False) an `expect_success_within`.
         is_quarantined: Only quarantined jobs (True) or only others (False).
     """
 
     tags: Mapping[str, str] = NO_KWARGS
     is_quarantined: bool | None = None
+    expects_success: bool | None = None
 
     def accepts(self, job: Job) -> bool:
         """Whether *job* is one of those."""
         if self.is_quarantined is not None and (job.quarantine is not None) != self.is_quarantined:
+            return False
+        if self.expects_success is not None and (job.expect_success_within is not None) != self.expects_success:
             return False
         return all(job.tags.get(name) == value for name, value in self.tags.items())
 
@@ -237,14 +241,15 @@ class JobStore(ABC):
             owner: The node that asks; jobs whose callables it has not found do not count.
 
         Returns:
-            The earliest `next_run_time`; a time in the past if a pending run could be claimed now; None if there is
-            nothing to come.
+            The earliest `next_run_time`, or due time of a pending run that could be claimed then; a time in the past if
+            one could be claimed now; None if there is nothing to come. Jobs that wait for others (`After`) do not
+            count.
         """
 
     @abstractmethod
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         """
-        Claim pending runs and due jobs, and store what *plan* decides for each.
+        Claim pending runs, from their due times on, and due jobs, and store what *plan* decides for each.
 
         For every job either its new next run time and all its runs are stored, or nothing is. No two owners ever get
         the same (job, nominal time): a run whose nominal time is recorded already is dropped from its plan.
@@ -279,13 +284,14 @@ class JobStore(ABC):
     @abstractmethod
     async def add_run(self, run: Run) -> Run:
         """
-        Queue a run that is started by hand.
+        Queue a run that the schedule does not ask for: started by hand, or made up for.
 
         Args:
-            run: Pending. Where its nominal time is taken, it moves on by a microsecond until it is not.
+            run: Pending. Where its nominal time is taken and it is started by hand (`is_manual`), it moves on by a
+                microsecond until it is not. Any other is not stored then.
 
         Returns:
-            The run as it is kept.
+            The run as it is kept; that which has taken its nominal time.
 
         Raises:
             JobLookupError: There is no such job.
@@ -296,16 +302,48 @@ class JobStore(ABC):
     @abstractmethod
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         """
-        Store how claimed runs ended.
+        Store how claimed runs ended, and the pending runs of jobs that follow them (`apsched.run.following`).
 
         Args:
-            runs: Final; or pending, which hands the claim back. A run that is pending in the store may be cancelled.
+            runs: Final; or pending, which hands the claim back: the run waits for its due time, which may be a new one,
+                and keeps its attempts, its report and its reason. A run that is pending in the store may be cancelled.
 
         Returns:
             Those that are stored now, the very objects; a run whose claim (its epoch) was lost is left out and changes
             nothing. Finishing a run again in the same way, to the same outcome under the same epoch, changes nothing
-            and counts as stored; so does handing it back again, until it is claimed anew.
+            and counts as stored; so does handing it back again, until it is claimed anew. After these the runs that
+            follow, as far as their nominal times were not taken.
         """
+
+    async def report(self, runs: Sequence[Run]) -> None:
+        """
+        Store what runs under way tell of themselves, their `report`; not of a run whose claim (its epoch) was lost.
+
+        Args:
+            runs: As they were claimed, but for that.
+        """
+
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        """
+        Ask the node that has claimed *run* to cancel it: from now on it is among its `asked_to_cancel`.
+
+        Args:
+            run: Running.
+            reason: Why; for people.
+
+        Returns:
+            Whether it was still claimed under its epoch.
+        """
+        return False
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        """
+        Return the runs that *owner* is asked to cancel, with their `cancel_reason`, until they have ended.
+
+        Cost:
+            Called each time that the loop goes to sleep while runs are under way: next to nothing where there are none.
+        """
+        return []
 
     @abstractmethod
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
@@ -377,10 +415,11 @@ class JobStore(ABC):
 
         Args:
             dead: Node -> the beat at which it was seen for a whole lease; if its beat has gone on it lives.
-            after_crash: What becomes of one run.
+            after_crash: What becomes of one run; gets its `cancel_reason` if it was to be cancelled.
 
         Returns:
-            The runs as they are now; each is returned by one call only, whichever node makes it.
+            The runs as they are now; each is returned by one call only, whichever node makes it. After them the pending
+            runs of jobs that follow those that were abandoned.
         """
 
     def notifier(self) -> Notifier | None:

@@ -13,7 +13,7 @@ import itertools
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TypeAlias
 
@@ -23,10 +23,9 @@ from apsched.exceptions import ConflictingIdError, JobLookupError, LeaseLostErro
 from apsched.job import Job
 from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
-from apsched.run import Outcome, Plan, Planner, Run
+from apsched.run import Outcome, Plan, Planner, Run, following
 
 HeapEntry: TypeAlias = tuple[float, int, Job]
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 COMPACT_FROM = 1000  # outdated heap entries; fewer are not worth looking for
 MICROSECOND = timedelta(microseconds=1)
 
@@ -66,6 +65,7 @@ class MemoryJobStore(BlockingMethods):
         self._pending: dict[str, tuple[Job, deque[Run]]] = {}  # job id -> the job and its queue
         self._retired: dict[str, Job] = {}  # finished jobs whose last runs are still open
         self._removed: dict[str, Job] = {}  # removed jobs of which runs are still under way
+        self._followers: dict[str, dict[str, None]] = {}  # job id -> ids of jobs that follow it, or did once
         self._nodes: dict[str, Node] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # ids of jobs that are gone, in the order in which they went
 
@@ -122,11 +122,15 @@ class MemoryJobStore(BlockingMethods):
     # claims
 
     async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
-        if self._pending and any(self._claimable(alias) for alias, free in slots.items() if free > 0):
-            return LONG_AGO
         counting = (alias for alias in self._heaps if slots.get(alias, 1) > 0)
         tops = [top for alias in counting if (top := self._top(alias)) is not None]
-        return min(tops, key=_entry_time)[2].next_run_time if tops else None
+        moment = min(tops, key=_entry_time)[2].next_run_time if tops else None
+        if self._pending:
+            moments = [run.due_time for alias, free in slots.items() if free > 0 for run in self._may_start(alias)]
+            if moment is not None:
+                moments.append(moment)
+            moment = min(moments, key=datetime.timestamp, default=None)
+        return moment
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         if (node := self._nodes.get(owner)) is None or node.is_dead:
@@ -153,7 +157,9 @@ class MemoryJobStore(BlockingMethods):
     async def add_run(self, run: Run) -> Run:
         job = self._get(run.job_id)
         runs = self._runs.setdefault(run.job_id, {})
-        while run.nominal_time.timestamp() in runs:
+        while (taken := runs.get(run.nominal_time.timestamp())) is not None:
+            if not run.is_manual:
+                return taken
             run = attrs.evolve(run, nominal_time=run.nominal_time + MICROSECOND)
         runs[run.nominal_time.timestamp()] = run
         self._enqueue(job, run)
@@ -161,6 +167,7 @@ class MemoryJobStore(BlockingMethods):
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         stored = []
+        followers: list[Run] = []
         for run in runs:
             known = self._runs.get(run.job_id, {})
             key = run.nominal_time.timestamp()
@@ -179,7 +186,24 @@ class MemoryJobStore(BlockingMethods):
                 self._hand_back(current, run)
             else:
                 self._end(current, run, key, known)
-        return stored
+                followers += self._follow(run)
+        return stored + followers
+
+    async def report(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            known = self._runs.get(run.job_id, {}).get(run.nominal_time.timestamp())
+            if known is not None and known.outcome is RUNNING and known.epoch == run.epoch:
+                known.report = run.report
+
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        known = self._runs.get(run.job_id, {}).get(run.nominal_time.timestamp())
+        if known is None or known.outcome is not RUNNING or known.epoch != run.epoch:
+            return False
+        known.cancel_reason = reason
+        return True
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        return [run for run in self._claims_of(owner) if run.cancel_reason is not None]
 
     # history
 
@@ -236,13 +260,16 @@ class MemoryJobStore(BlockingMethods):
             if known.is_dead
             for run in self._claims_of(known.id)
         ]
+        followers: list[Run] = []
         for run, successor in settled:
+            successor.cancel_reason = None
             if successor.outcome is PENDING:
                 self._hand_back(run, successor)
             else:
                 self._end(run, successor, _moment(run), self._runs[run.job_id])
+                followers += self._follow(successor)
         self._forget_dead()
-        return [successor for _, successor in settled]
+        return [successor for _, successor in settled] + followers
 
     # the parts of the above
 
@@ -300,7 +327,9 @@ class MemoryJobStore(BlockingMethods):
     def _schedule(self, jobs: Iterable[Job]) -> None:
         added: dict[str, list[HeapEntry]] = {}
         for job in jobs:
-            if job.next_run_time is not None and job.quarantine is None:
+            if job.follows is not None:
+                self._note_follower(job)
+            elif job.next_run_time is not None and job.quarantine is None:
                 entry = (job.next_run_time.timestamp(), next(self._entries), job)
                 added.setdefault(job.executor, []).append(entry)
         for alias, entries in added.items():
@@ -327,6 +356,7 @@ class MemoryJobStore(BlockingMethods):
             and job.next_run_time.timestamp() == moment
             and job.executor == alias
             and job.quarantine is None
+            and job.follows is None
             and self._jobs.get(job.id) is job
         )
 
@@ -412,6 +442,7 @@ class MemoryJobStore(BlockingMethods):
     def _hand_back(self, claimed: Run, run: Run) -> None:
         """Let *run* wait again in the place of *claimed*; if its job is removed, for nothing: it is cancelled."""
         known, key = self._runs[run.job_id], run.nominal_time.timestamp()
+        run.cancel_reason = None
         job = self._job_of(run)
         if job is None:
             self._end(claimed, _orphaned(run), key, known)
@@ -421,20 +452,32 @@ class MemoryJobStore(BlockingMethods):
         open_runs[open_runs.index(claimed)] = run
         self._line_up(job, run)
 
-    def _claimable(self, alias: str) -> list[tuple[Job, deque[Run]]]:
-        """Return the jobs of which a pending run may start, once for each run that may."""
-        found = []
+    def _queues(self, alias: str) -> Iterator[tuple[Job, deque[Run], int]]:
+        """Yield the jobs that have pending runs of which some may start, and how many of these."""
         for job, queue in self._pending.values():
             if job.executor == alias:
                 running = sum(run.outcome is RUNNING for run in self._open[job.id])
                 allowed = len(queue) if job.overlap == "allow" else job.max_instances - running
-                found += [(job, queue)] * min(allowed, len(queue))
-        return found
+                if allowed > 0:
+                    yield job, queue, allowed
+
+    def _may_start(self, alias: str) -> Iterator[Run]:
+        """Yield pending runs that may start at their due times."""
+        for _, queue, _ in self._queues(alias):
+            yield from queue
+
+    def _claimable(self, alias: str, now: datetime) -> list[tuple[Job, deque[Run], Run]]:
+        """Return the pending runs that may start now."""
+        return [
+            (job, queue, run)
+            for job, queue, allowed in self._queues(alias)
+            for run in itertools.islice((run for run in queue if run.due_time <= now), allowed)
+        ]
 
     def _claim_pending(self, alias: str, limit: int, now: datetime, owner: str) -> list[Plan]:
         plans = []
-        for job, queue in self._claimable(alias)[:limit]:
-            run = queue.popleft()
+        for job, queue, run in self._claimable(alias, now)[:limit]:
+            queue.remove(run)
             claimed = attrs.evolve(run, outcome=RUNNING, epoch=run.epoch + 1, node=owner, claimed_at=now)
             open_runs = self._open[job.id]
             open_runs[open_runs.index(run)] = claimed
@@ -458,6 +501,26 @@ class MemoryJobStore(BlockingMethods):
                 self._removed.pop(job_id, None)
                 self._bury(job_id)
         self._trim(job, job_id, known)
+
+    def _note_follower(self, job: Job) -> None:
+        if (followed := job.follows) is not None:
+            self._followers.setdefault(followed, {})[job.id] = None
+
+    def _follow(self, run: Run) -> list[Run]:
+        """Let the jobs that follow wait for a slot, now that *run* has ended."""
+        followers = self._followers.get(run.job_id) if self._followers else None
+        made: list[Run] = []
+        for job_id in list(followers or ()):
+            job = self._jobs.get(job_id)
+            if job is None or job.follows != run.job_id:
+                self._followers[run.job_id].pop(job_id)
+            elif (pending := following(job, run)) is not None:
+                runs = self._runs.setdefault(job_id, {})
+                if _moment(pending) not in runs:
+                    runs[_moment(pending)] = pending
+                    self._enqueue(job, pending)
+                    made.append(pending)
+        return made
 
     def _trim(self, job: Job | None, job_id: str, runs: dict[float, Run]) -> None:
         keep = self._keep_runs if job is None or job.keep_runs is None else job.keep_runs

@@ -1,4 +1,4 @@
-"""Triggers: date, interval, cron, calendarinterval, and their combinations with and / or.
+"""Triggers: date, interval, cron, calendarinterval, after another job, and their combinations.
 
 A trigger answers one question: when to fire next. It is pure, so it can be asked about any moment, stored, compared and
 tried out without a scheduler:

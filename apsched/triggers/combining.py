@@ -23,6 +23,7 @@ from apsched.triggers._settings import (
     trigger_from_state,
     trigger_to_state,
 )
+from apsched.triggers.after import After
 from apsched.triggers.base import STEP_LIMIT, BaseTrigger
 from apsched.triggers.exclusion import Exclusion
 from apsched.triggers.interval import IntervalTrigger
@@ -53,6 +54,8 @@ class BaseCombiningTrigger(BaseTrigger):
         for trigger in triggers:
             if not isinstance(trigger, BaseTrigger):
                 raise TypeError(f"triggers must be a list of triggers, got {trigger!r} in it; pass trigger objects")
+            if isinstance(trigger, After):
+                raise TypeError(f"triggers must be triggers that have times, got {trigger!r}; give it a job of its own")
         if not triggers:
             raise ValueError(f"triggers must be a list of at least one trigger, got {list(triggers)!r}; add one")
         self.triggers = triggers

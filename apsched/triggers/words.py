@@ -38,6 +38,7 @@ def describe(trigger: BaseTrigger) -> str:
 
 
 def _other(trigger: BaseTrigger) -> str:
+    from apsched.triggers.after import After
     from apsched.triggers.calendarinterval import CalendarIntervalTrigger
     from apsched.triggers.combining import AndTrigger, OrTrigger
     from apsched.triggers.date import DateTrigger
@@ -49,6 +50,9 @@ def _other(trigger: BaseTrigger) -> str:
         parts = [(getattr(trigger, unit), unit) for unit in ("years", "months", "weeks", "days")]
         length = _and([f"{count} {unit if count > 1 else unit[:-1]}" for count, unit in parts if count])
         return f"every {length.removeprefix('1 ')} at {_clock(time.hour, time.minute, time.second)}"
+    if isinstance(trigger, After):
+        how = {"success": "has succeeded", "failure": "has failed", "any": "has ended"}[trigger.on]
+        return f"when job {trigger.job} {how}"
     if isinstance(trigger, AndTrigger):
         return "when all of these fit: " + "; ".join(map(describe, trigger.triggers))
     if isinstance(trigger, OrTrigger):

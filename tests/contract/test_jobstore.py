@@ -7,9 +7,10 @@ import pytest
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.testing.contract import JobStoreContract
+from apsched.testing.contract._waiting import WaitingTests
 
 
-class TestMemoryJobStore(JobStoreContract):
+class TestMemoryJobStore(WaitingTests, JobStoreContract):
     is_persistent = False
 
     @pytest.fixture

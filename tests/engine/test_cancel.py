@@ -24,6 +24,7 @@ from apsched.events import (
 )
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
+from apsched.testing.cluster import Cluster
 
 
 class Alarm(BaseException):
@@ -224,3 +225,38 @@ async def test_pending_runs_of_a_removed_job_are_cancelled_one_event_each(
     reason = notes[0][1]
     assert notes == [*[("EVENT_JOB_CANCELLED", reason, run.nominal_time) for run in reversed(before)], (last,)]
     assert reason
+
+
+async def test_a_run_is_cancelled_from_another_node(clock: VirtualClock) -> None:
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(clock.sleep, args=[1000], id="job")
+        await clock.advance(2)
+        (run,) = await two.scheduler.get_runs("job")
+
+        found = await two.scheduler.cancel_run(run.id)
+        await clock.advance(6)
+
+        assert found.node == run.node
+        (run,) = await two.scheduler.get_runs("job")
+        assert (run.outcome, run.reason, run.cancel_reason) == (Outcome.CANCELLED, "cancelled by hand", None)
+
+
+async def test_a_run_that_is_to_be_cancelled_is_not_run_again_when_its_node_dies(clock: VirtualClock) -> None:
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(clock.sleep, args=[1000], id="job")
+        await clock.advance(2)
+        (run,) = await two.scheduler.get_runs("job")
+        await one.kill()
+
+        await two.scheduler.cancel_run(run.id)
+        await two.scheduler.resume()
+        await clock.advance(60)
+
+        (run,) = await two.scheduler.get_runs("job")
+        assert run.outcome is Outcome.CANCELLED
+        assert run.reason is not None
+        assert run.reason.startswith("cancelled by hand; node ")

@@ -214,7 +214,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], type[Exception], str]] = {
     "unknown on_conflict": ({"on_conflict": "ignore"}, ValueError, "on_conflict must be one of error, replace, reset, got 'ignore'"),
     "next_run_time of a wrong type": ({"next_run_time": 5}, TypeError, "next_run_time must be a date, a datetime or text such as '2026-01-31 08:30:00', got 5; pass one of these"),
     "trigger of a wrong type": ({"trigger": 5}, TypeError, "trigger must be a trigger, the alias of one such as 'interval', or None for now, got 5"),
-    "unknown trigger": ({"trigger": "intervall"}, LookupError, "no trigger has the alias 'intervall'; there are: and, calendarinterval, cron, date, interval, or; did you mean 'interval'?"),
+    "unknown trigger": ({"trigger": "intervall"}, LookupError, "no trigger has the alias 'intervall'; there are: after, and, calendarinterval, cron, date, interval, or; did you mean 'interval'?"),
     "unknown argument of a trigger": ({"trigger": "date", "hour": 3}, TypeError, "trigger 'date' has no argument 'hour'; there are: run_date, timezone, exclude"),
     "misspelt option": ({"max_instance": 3}, TypeError, "trigger 'date' has no argument 'max_instance'; did you mean 'max_instances'? there are: run_date, timezone, exclude"),
     "missing argument of a trigger": ({"trigger": "or"}, TypeError, "trigger 'or' must have the argument 'triggers', got none; there are: triggers, jitter, exclude"),

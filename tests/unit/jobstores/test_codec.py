@@ -25,6 +25,7 @@ from apsched.exceptions import MissingExtraError, TransientJobError, UnstorableE
 from apsched.job import Job
 from apsched.jobstores import _callables
 from apsched.jobstores._codec import RESULT_LIMIT, JobCodec, UnreadableTrigger, from_micros, to_micros
+from apsched.retry import Retry
 from apsched.run import Outcome, Run
 from apsched.serializers import Serializer, Unstorable
 from apsched.serializers.json import JSONSerializer
@@ -119,6 +120,8 @@ def test_every_option_comes_back(codec: JobCodec) -> None:
         "keep_runs": 7,
         "on_crash": "abandon",
         "timeout": 1.5,
+        "retry": Retry(5, 1.5, on=OSError, give_up_at=60),
+        "expect_success_within": 3600.0,
     }
     not_stored = {"id", "func", "trigger", "next_run_time", "next_nominal_time", "quarantine", "is_pending", "jobstore"}
     fields = {field.name for field in attrs.fields(Job) if not field.name.startswith("_")}

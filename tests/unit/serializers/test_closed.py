@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import dataclasses
 import enum
 import gzip
 import inspect
-import runpy
 import sys
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
@@ -505,4 +505,4 @@ def test_without_its_package_cbor_says_what_to_install(monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "apsched.serializers.cbor")
 
     with pytest.raises(MissingExtraError, match=r"pip install 'apsched\[cbor\]'"):
-        runpy.run_module("apsched.serializers.cbor")
+        importlib.import_module("apsched.serializers.cbor")
