@@ -269,7 +269,7 @@ class Backend:
                 if begin is None:
                     break
                 looks += 1
-                if looks * SEARCH_PAGE >= SEARCHED:
+                if looks * self._search_page >= SEARCHED:
                     return JobPage(jobs=found, next=_cursor(alias, begin), is_full=False)
         return JobPage(jobs=found, next=None, is_full=len(found) == limit)
 
@@ -558,11 +558,16 @@ class Backend:
                 found.append(job)
         return found
 
+    @property
+    def _search_page(self) -> int:
+        """How many jobs are read at a time; a store in memory looks through all of them each time."""
+        return SEARCHED if self.is_in_memory else SEARCH_PAGE
+
     async def _look(self, alias: str, query: JobQuery, wanted: int, after: str | None) -> tuple[list[Job], str | None]:
         """Read some jobs; return those that are asked for, and where to go on if there are more to read."""
         is_plain = not query.text and query.state in (None, "quarantined")
         is_quarantined = None if query.state is None else query.state == "quarantined"
-        size = wanted if is_plain else SEARCH_PAGE
+        size = wanted if is_plain else self._search_page
         try:
             jobs = await self._store(alias).select(
                 JobFilter(tags=query.tags, is_quarantined=is_quarantined), size, after

@@ -100,9 +100,9 @@ def why(run: Run) -> str:
     return lines[-1] if lines else ""
 
 
-def more_than(count: int, limit: int) -> str:
-    """Return *count* with thousands apart; with a plus where counting stopped at *limit*."""
-    return f"{min(count, limit):,}".replace(",", "\u202f") + ("+" if count > limit else "")
+def more_than(count: int, *, is_all: bool) -> str:
+    """Return *count* with thousands apart; with a plus where there may be more."""
+    return f"{count:,}".replace(",", "\u202f") + ("" if is_all else "+")
 
 
 def advice(reason: str | None) -> str:

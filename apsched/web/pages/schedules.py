@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome
-from apsched.web.backend import Backend, JobQuery, State, upcoming_of
+from apsched.web.backend import Backend, JobQuery, RunPage, State, upcoming_of
 from apsched.web.charts.lanes import WINDOW, lane, ticks
 from apsched.web.load import FAILED, usual_length
 from apsched.web.pages.view import JobRow, chosen_store, job_rows, link, run_rows
@@ -27,6 +27,7 @@ COUNTED = 500  # runs of a counter
 LATEST = 3  # failures
 DAY = timedelta(hours=24)
 STATES: tuple[State, ...] = ("scheduled", "paused", "quarantined")
+OPEN = (Outcome.RUNNING, Outcome.PENDING)
 NOT_RUN = (Outcome.MISSED, Outcome.SKIPPED)
 
 
@@ -55,7 +56,8 @@ async def schedules(request: Request) -> Response:
     query = read_query(request)
     found = await backend.jobs(query, JOBS, request.query_params.get("after"))
     rows = await job_rows(backend, found.jobs, zone)
-    failures = await backend.runs(RunFilter(outcomes=FAILED, since=now - DAY), COUNTED)
+    bad = await backend.runs(RunFilter(outcomes=(*FAILED, *NOT_RUN), since=now - DAY), COUNTED)
+    failures = [each for each in bad.runs if each.run.outcome in FAILED]
     return page(
         request,
         "schedules.html",
@@ -64,10 +66,10 @@ async def schedules(request: Request) -> Response:
         tag=request.query_params.get("tag", ""),
         states=STATES,
         stores=backend.stores,
-        counters=await _counters(backend, now, len(failures.runs) + (failures.next is not None)),
+        counters=await _counters(backend, now, bad),
         lanes=_lanes(web, rows, now),
         ticks=ticks(now, zone),
-        failures=run_rows(failures.runs[:LATEST]),
+        failures=run_rows(failures[:LATEST]),
         next=None if found.next is None else link(request, after=found.next),
         first=None if "after" not in request.query_params else link(request, after=None),
         is_full=found.is_full,
@@ -85,24 +87,22 @@ def read_query(request: Request) -> JobQuery:
     return JobQuery(text=given.get("q", "").strip(), state=state, tags=tags, store=chosen_store(request))
 
 
-async def _counters(backend: Backend, now: datetime, failed: int) -> list[Counter]:
-    running = await backend.runs(RunFilter(outcomes=(Outcome.RUNNING,)), COUNTED)
-    waiting = await backend.runs(RunFilter(outcomes=(Outcome.PENDING,)), COUNTED)
+async def _counters(backend: Backend, now: datetime, bad: RunPage) -> list[Counter]:
+    """Return the counters; each asks for few runs, since a store in memory looks through all of them each time."""
+    open_runs = await backend.runs(RunFilter(outcomes=OPEN), COUNTED)
     ran = await backend.runs(RunFilter(since=now - DAY), COUNTED)
-    missed = await backend.runs(RunFilter(outcomes=NOT_RUN, since=now - DAY), COUNTED)
 
-    def counter(count: int, words: str, kind: str, href: str) -> Counter:
-        return Counter(number=more_than(count, COUNTED), words=words, kind=kind if count else "mute", href=href)
-
-    def size(found: Sequence[object], next: str | None) -> int:
-        return len(found) + (next is not None)
+    def counter(found: RunPage, outcomes: Collection[Outcome], words: str, kind: str, href: str) -> Counter:
+        count = sum(each.run.outcome in outcomes for each in found.runs)
+        number = more_than(count, is_all=found.next is None)
+        return Counter(number=number, words=words, kind=kind if count else "mute", href=href)
 
     return [
-        counter(size(running.runs, running.next), "running now", "busy", "runs?outcome=running"),
-        counter(size(waiting.runs, waiting.next), "waiting", "wait", "runs?outcome=pending"),
-        counter(size(ran.runs, ran.next), "runs in 24 hours", "plain", "runs"),
-        counter(failed, "failed in 24 hours", "bad", "runs?outcome=failed"),
-        counter(size(missed.runs, missed.next), "missed or skipped", "warn", "runs?outcome=missed"),
+        counter(open_runs, (Outcome.RUNNING,), "running now", "busy", "runs?outcome=running"),
+        counter(open_runs, (Outcome.PENDING,), "waiting", "wait", "runs?outcome=pending"),
+        counter(ran, tuple(Outcome), "runs in 24 hours", "plain", "runs"),
+        counter(bad, FAILED, "failed in 24 hours", "bad", "runs?outcome=failed&outcome=timed_out&outcome=abandoned"),
+        counter(bad, NOT_RUN, "missed or skipped", "warn", "runs?outcome=missed&outcome=skipped"),
     ]
 
 
