@@ -106,6 +106,7 @@ def create_app(
             RefusedError: _on_refusal,
             HTTPException: _on_http_error,
             **dict.fromkeys(STATUS, _on_error),
+            Exception: _on_bug,
         },
         lifespan=lifespan,
     )

@@ -15,6 +15,7 @@ import ipaddress
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -251,10 +252,11 @@ async def _body(request: Request) -> bytes:
     if isinstance(known, bytes):
         return known
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise RefusedError(413, f"A request may have {LARGEST_BODY} bytes at most.")
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise RefusedError(413, f"A request may have {LARGEST_BODY} bytes at most.")
     kept = request.scope["apsched.body"] = bytes(body)
     rest = request.receive
     is_read = False
