@@ -127,6 +127,7 @@ class StoreLoop:
         self._scope = anyio.CancelScope()
         self._is_paused = False
         self._is_ending = False
+        self._sleeps_until: datetime | None = None  # None while it does not sleep, and where it would sleep for ever
         self._is_starved = False
         self._waiting: set[str] = set()  # ids of jobs of which runs wait for another attempt
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
@@ -139,6 +140,11 @@ class StoreLoop:
     def wake(self) -> None:
         """Look at the store soon, because something in it has changed."""
         self._wakeup.set()
+
+    def wake_for(self, moment: datetime | None) -> None:
+        """Look at the store soon if *moment*, when something new is due, comes before the next look."""
+        if moment is not None and (self._sleeps_until is None or moment < self._sleeps_until):
+            self._wakeup.set()
 
     def await_turn(self, job_id: str) -> None:
         """Look at the store when a run of that job has ended here, since another one may wait for that."""
@@ -258,7 +264,11 @@ class StoreLoop:
         self.attempt = None
         if not self.recorder.expected and not self.recorder.backlog:
             self._queued.clear()  # nothing will end here
-        await self._clock.wait(self._wakeup, until)
+        self._sleeps_until = until
+        try:
+            await self._clock.wait(self._wakeup, until)
+        finally:
+            self._sleeps_until = None
 
     def _retry_all(self) -> None:
         """Do what could not be done for want of the lease, or of the store."""

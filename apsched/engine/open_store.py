@@ -24,6 +24,7 @@ from apsched.engine.reaper import Reaper
 from apsched.engine.results import Results
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
+from apsched.job import Job
 from apsched.jobstores.base import JobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Planner
@@ -122,6 +123,12 @@ class OpenStore:
     def changed(self) -> None:
         """Look at the store soon, and let other nodes do so."""
         self.loop.wake()
+        self._hints.send()
+
+    def added(self, jobs: Sequence[Job]) -> None:
+        """Look at the store in time for new jobs, and let other nodes do so."""
+        for job in jobs:
+            self.loop.wake_for(job.next_run_time)
         self._hints.send()
 
     def await_turn(self, job_id: str) -> None:

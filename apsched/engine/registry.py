@@ -477,13 +477,16 @@ class JobRegistry(Parts):
                 kept.append(draft)
             else:
                 logger.warning("job %r is not added: its trigger %s has no time left", job.id, job.trigger)
-        new = [draft.job for draft in kept]
+        new, merge = [draft.job for draft in kept], _merge_of(kept)
         if connection is None:
-            jobs = await store.add(new, _merge_of(kept))
+            jobs = await store.add(new, merge)
         else:
-            jobs = await store.add_in(connection, new, _merge_of(kept))
+            jobs = await store.add_in(connection, new, merge)
         self._at(alias, jobs)
-        self._changed(alias)
+        if merge is not None:  # what waited for a job as it was may run now
+            self._changed(alias)
+        elif alias in self._open:
+            self._open[alias].added(jobs)
         self._tell_added(alias, jobs)
         if len(kept) == len(drafts):
             return jobs
