@@ -13,6 +13,7 @@
 | `apsched_jobstore_last_look_timestamp_seconds`, `apsched_jobstore_last_beat_timestamp_seconds` | `jobstore` | when it last answered; when this node last gave a sign of life |
 | `apsched_jobstore_pending_runs`, `apsched_jobstore_due_lag_seconds` | `jobstore` | runs that wait for a slot or their turn (1,000 at most); for how long the first due job has been waiting |
 | `apsched_loop_blocks_total`, `apsched_loop_longest_block_seconds` | | blocks of the event loop |
+| `apsched_retries_total`, `apsched_jobs_overdue_total` | | attempts that are made again; jobs that have not succeeded for too long |
 | `apsched_jobs_quarantined_total`, `apsched_nodes_lost_total`, `apsched_leases_lost_total`, `apsched_clock_jumps_total` | | events of these kinds |
 | `apsched_scheduler_running`, `apsched_scheduler_paused` | | 1 if so |
 | `apsched_node_info` | `node`, `version` | 1 |
@@ -29,7 +30,9 @@ import apsched
 from apsched.engine.health import Health
 from apsched.events import (
     EVENT_CLOCK_JUMPED,
+    EVENT_JOB_OVERDUE,
     EVENT_JOB_QUARANTINED,
+    EVENT_JOB_RETRYING,
     EVENT_JOBSTORE_FAILED,
     EVENT_LEASE_LOST,
     EVENT_NODE_LOST,
@@ -56,6 +59,8 @@ MOST_PENDING = 1000
 FIRST_JOBS = 100  # that are searched for one that is due
 
 COUNTED: dict[int, tuple[str, str]] = {
+    EVENT_JOB_RETRYING: ("apsched_retries", "Attempts that are made again."),
+    EVENT_JOB_OVERDUE: ("apsched_jobs_overdue", "Jobs that have not succeeded for too long."),
     EVENT_JOB_QUARANTINED: ("apsched_jobs_quarantined", "Jobs of which no run could be made."),
     EVENT_NODE_LOST: ("apsched_nodes_lost", "Other nodes that were taken for dead here."),
     EVENT_LEASE_LOST: ("apsched_leases_lost", "How often this node was taken for dead."),

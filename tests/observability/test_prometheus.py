@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import apsched
-from apsched import AsyncScheduler
+from apsched import AsyncScheduler, Retry
 from apsched.integrations.prometheus import PrometheusMetrics
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.testing import BlockingClock, Cluster, FaultyJobStore, VirtualClock
@@ -97,6 +97,18 @@ async def test_nominal_times_that_were_missed_or_coalesced_count_one_by_one(
     assert samples["apsched_runs_total", ("default", "succeeded")] == 1
     assert samples["apsched_runs_total", ("default", "missed")] == 1
     assert samples["apsched_run_lateness_seconds_sum", ("default",)] == 9
+
+
+async def test_attempts_that_are_made_again_are_counted_and_the_run_counts_once(
+    apsched_scheduler: AsyncScheduler, apsched_clock: VirtualClock, registry: CollectorRegistry, metrics: Any
+) -> None:
+    await apsched_scheduler.add_job(fail, "date", run_date=START, id="job", retry=Retry(max_attempts=3))
+    await apsched_clock.advance(minutes=10)
+
+    samples = scrape(registry)
+    assert samples["apsched_retries_total", ()] == 2
+    assert samples["apsched_runs_total", ("default", "failed")] == 1
+    assert samples["apsched_jobs_overdue_total", ()] == 0
 
 
 async def test_ids_of_jobs_are_labels_of_so_many_jobs_as_are_asked_for(
