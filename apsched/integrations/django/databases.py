@@ -30,6 +30,8 @@ OF_DJANGO = {  # options that concern Django's own use of a connection
     "mysql": ("charset", "init_command", "isolation_level", "sql_mode"),
 }
 
+NOTHING: Mapping[str, str] = {}
+
 
 def make_jobstore(database: str = "default", **options: Any) -> SQLAlchemyJobStore:
     """
@@ -43,9 +45,12 @@ def make_jobstore(database: str = "default", **options: Any) -> SQLAlchemyJobSto
         **options: Further arguments of `SQLAlchemyJobStore`, such as `tablename`.
 
     Raises:
-        ImproperlyConfigured: Its engine is of a kind that no job store knows, or it is in memory.
+        ImproperlyConfigured: There is none, its engine is of a kind that no job store knows, or it is in memory.
     """
-    settings: Mapping[str, Any] = connections[database].settings_dict
+    known: Any = connections.settings
+    if database not in known:
+        raise ImproperlyConfigured(f"DATABASES has no {database!r}; there are: {', '.join(known)}")
+    settings: Mapping[str, Any] = known[database]
     dialect = BACKENDS.get(settings["ENGINE"].rpartition(".")[2])
     given = {name: value for name, value in settings["OPTIONS"].items() if name not in OF_DJANGO.get(dialect or "", ())}
     match dialect:
@@ -77,34 +82,38 @@ def _postgresql(settings: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[
         driver, arguments = "asyncpg", {"ssl": given["sslmode"]} if given else {}
     else:
         driver, arguments = "psycopg" if find_spec("psycopg") else "psycopg2", dict(given)
-    url = _url(settings, f"postgresql+{driver}")
-    host = str(settings["HOST"])
-    return (url.set(host=None, query={"host": host}) if host.startswith("/") else url), arguments
+    socket = _socket(settings)
+    return _url(settings, f"postgresql+{driver}", {"host": socket} if socket else {}), arguments
 
 
 def _mysql(settings: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[URL, dict[str, Any]]:
-    arguments = dict(given)
-    host = str(settings["HOST"])
-    if host.startswith("/"):
-        arguments["unix_socket"] = host
+    """Return the URL for asyncmy if that understands all options, and else for the driver that Django uses."""
+    socket = _socket(settings)
+    arguments = {**given, "unix_socket": socket} if socket else dict(given)
     if find_spec("asyncmy") and _knows(arguments, ("unix_socket",)):
         driver = "asyncmy"
     else:
-        driver = "mysqldb" if find_spec("MySQLdb._mysql") else "pymysql"
-    url = _url(settings, f"mysql+{driver}")
-    return (url.set(host=None) if host.startswith("/") else url), arguments
+        spec = find_spec("MySQLdb")  # pymysql may stand for it
+        driver = "mysqldb" if spec is not None and spec.name == "MySQLdb" else "pymysql"
+    return _url(settings, f"mysql+{driver}"), arguments
 
 
-def _url(settings: Mapping[str, Any], drivername: str) -> URL:
+def _url(settings: Mapping[str, Any], drivername: str, query: Mapping[str, str] = NOTHING) -> URL:
     port = str(settings["PORT"])
     return URL.create(
         drivername,
         username=settings["USER"] or None,
         password=settings["PASSWORD"] or None,
-        host=settings["HOST"] or None,
+        host=None if _socket(settings) else settings["HOST"] or None,
         port=int(port) if port else None,
         database=settings["NAME"] or None,
+        query=query,
     )
+
+
+def _socket(settings: Mapping[str, Any]) -> str | None:
+    host = str(settings["HOST"])
+    return host if host.startswith("/") else None
 
 
 def _knows(given: Mapping[str, Any], known: Collection[str]) -> bool:
