@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from apsched import _eventloop, _servers, _timezones
 from apsched._configuration import PREFIXES, configurable, make_part
 from apsched._job_files import JobFiles
+from apsched._log_lines import seen_by
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
 from apsched.engine.backoff import Backoff
@@ -33,6 +34,7 @@ from apsched.engine.membership import new_node_id
 from apsched.engine.middleware import Middleware, middleware_of
 from apsched.engine.open_store import OpenStore, StoreSettings
 from apsched.engine.plan import make_planner
+from apsched.engine.reporter import keep_line
 from apsched.engine.runner import CALLERS as JOB_CALLERS
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
@@ -134,6 +136,8 @@ class AsyncScheduler(JobFiles, RunHistory):
             or more. Work that has not ended by then is started anew elsewhere: see *Clusters* in the documentation.
         keep_history: For how long shared stores keep the records of runs at least, an hour or more; they are forgotten
             in the background. The last ones of each job are kept longer: see `keep_runs`.
+        keep_log: Whether what runs log is kept with them, as far as the program's loggers let it through: the last
+            16,384 characters. Where schedulers of one process differ, it is.
         middleware: Coroutine functions of `(run, call_next)` around every run, the first one outermost; or their
             references.
         blocked_after: For how many seconds a job or listener may block the event loop, more than 0, before a warning
@@ -164,6 +168,7 @@ class AsyncScheduler(JobFiles, RunHistory):
         max_idle: float = MAX_IDLE,
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
+        keep_log: bool = True,
         middleware: Sequence[Middleware | str] | str | None = None,
         blocked_after: float = BLOCKED_AFTER,
         start_paused: bool = False,
@@ -184,6 +189,7 @@ class AsyncScheduler(JobFiles, RunHistory):
             bus=Bus(clock, plain_in_thread=listeners_in_thread),
         )
         self._notifier: Notifier = LocalNotifier() if notifier is None else notifier
+        self._keep_log = keep_log
         self._settings = StoreSettings(max_idle=max_idle, lease=lease, keep_history=keep_history)
         self._is_paused = start_paused
         self._middleware = middleware_of(middleware)
@@ -639,7 +645,10 @@ class AsyncScheduler(JobFiles, RunHistory):
     async def _serve_parts(self, life: _Lifetime) -> None:
         try:
             async with _eventloop.current().task_pool() as runs:
-                with Watchdog(self._clock, self._bus, self._blocked_after, CALLERS) as self._watchdog:
+                with (
+                    seen_by(keep_line) if self._keep_log else nullcontext(),
+                    Watchdog(self._clock, self._bus, self._blocked_after, CALLERS) as self._watchdog,
+                ):
                     await self._serve_runs(
                         life, Runner(self._clock, self._slots, runs, self._middleware, self._watchdog)
                     )

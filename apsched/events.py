@@ -27,8 +27,8 @@
 * `EVENT_NODE_LOST` (`SchedulerEvent`): another node was taken for dead; `alias`, `detail`
 * `EVENT_LEASE_LOST` (`SchedulerEvent`): this node was taken for dead; it goes on under a new id; `alias`, `detail`
 * `EVENT_LOOP_BLOCKED` (`SchedulerEvent`): something has blocked the event loop, which goes on now; `detail`
-* `EVENT_JOB_RETRYING` (`JobExecutionEvent`): an attempt has failed, and another one follows; `exception`; `run.due_time`
-  says when
+* `EVENT_JOB_RETRYING` (`JobExecutionEvent`): an attempt has failed, and another one follows at `run.due_time`;
+  `exception`
 * `EVENT_JOB_OVERDUE` (`JobEvent`): a job has not succeeded for as long as its `expect_success_within`; `detail`
 * `EVENT_ALL`: all of these
 """

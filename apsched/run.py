@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from apsched import _current
 from apsched.job import Job
 from apsched.triggers.after import After
 
@@ -97,8 +98,8 @@ class Run:
     """
     One execution, or non-execution, of a job for one nominal time.
 
-    A value: it is replaced as the run goes on, never changed but for *cancelled* and *report*. (Not frozen, since making a frozen
-    one takes three times as long, and two are made for each execution.)
+    A value: it is replaced as the run goes on, never changed but for *cancelled* and *report*. (Not frozen, since
+    making a frozen one takes three times as long, and two are made for each execution.)
 
     Attributes:
         job_id: The id of the job.
@@ -198,12 +199,12 @@ class Run:
         """
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"fraction must be from 0 to 1, or None, got {fraction!r}")
-        known = self.report
-        if known is not None:
-            message, log = known.message if message is None else message, known.log
-        else:
-            log = None
-        self.report = Report(progress=fraction, message=message, log=log)
+        with _current.reporting:
+            known = self.report or Report()
+            message = known.message if message is None else message
+            self.report = attrs.evolve(known, progress=fraction, message=message)
+        if _current.on_progress is not None:
+            _current.on_progress(fraction, message)
 
 
 def run_id(job_id: str, nominal_time: datetime) -> str:

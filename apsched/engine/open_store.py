@@ -21,6 +21,7 @@ from apsched.engine.hints import Hints
 from apsched.engine.loop import StoreLoop
 from apsched.engine.pruner import Pruner
 from apsched.engine.reaper import Reaper
+from apsched.engine.reporter import Reporter
 from apsched.engine.results import Results
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
@@ -105,6 +106,7 @@ class OpenStore:
         self._membership = self.loop.membership
         self._fetcher = Fetcher(store, alias, lambda: runner.ids() | self._recorder.ids(), clock, results)
         self._canceller = Canceller(store, alias, self._membership, clock, runner, settings.max_idle)
+        self._reporter = Reporter(store, alias, self._membership, clock, runner, settings.max_idle)
         self._pruner = Pruner(store, alias, settings.keep_history, clock)
         self._reaper = Reaper(
             store, alias, settings.lease, self._membership, clock, bus, results, on_pending=self.changed
@@ -181,7 +183,7 @@ class OpenStore:
         """Do what can be left undone at any time, until *scope* is cancelled."""
         with scope:
             async with anyio.create_task_group() as tasks:
-                for helper in (self._reaper, self._pruner, self._fetcher, self._canceller):
+                for helper in (self._reaper, self._pruner, self._fetcher, self._canceller, self._reporter):
                     tasks.start_soon(helper.run)
 
     async def _end_claims(self, has_ended: anyio.Event) -> float:

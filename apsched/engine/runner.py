@@ -172,6 +172,10 @@ class Runner:
         """Return the ids of the runs under way."""
         return {run.id for run in self._under_way}
 
+    def under(self, lease: Lease) -> list[Run]:
+        """Return the runs under way whose claims *lease* keeps."""
+        return [run for run, under_way in self._under_way.items() if under_way.lease is lease]
+
     def cancel_all(self, reason: str, executor: str | None = None) -> None:
         """Cancel every run, or those on the executor of that alias; what has not started goes back to its store."""
         for under_way in list(self._under_way.values()):

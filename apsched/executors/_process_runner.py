@@ -7,15 +7,17 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from apsched._current import reporting
 from apsched.exceptions import ExecutorRefusedError, WorkerDiedError
 from apsched.executors._arguments import Context
 from apsched.executors._threads import LEFT, Runner, Work
 from apsched.executors._worker import EndedError, Worker
 from apsched.executors._worker_process import Answer, name_of
 from apsched.executors.base import Call
-from apsched.run import Run
+from apsched.run import Report, Run
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ class ProcessRunner(Runner):
             raise ExecutorRefusedError(LEFT)
         work.call.started()
         try:
-            answer = open_answer(worker.ask(request))
+            answer = open_answer(worker.ask(request, partial(take_report, work.call.run)))
         except EndedError as exc:
             self._take_worker()
             raise _died(f"the worker process that ran {name_of(work.call.func)}", exc, work) from None
@@ -168,6 +170,14 @@ def details_of(run: Run | None) -> dict[str, Any] | None:
         "claimed_at": run.claimed_at,
         "attempts": run.attempts,
     }
+
+
+def take_report(run: Run | None, data: bytes) -> None:
+    """Let *run* tell what its worker process has told."""
+    if run is not None:
+        progress, message, log = pickle.loads(data)  # noqa: S301  # from our own child
+        with reporting:
+            run.report = Report(progress=progress, message=message, log=log or None)
 
 
 def open_answer(data: bytes) -> Answer:

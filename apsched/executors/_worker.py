@@ -17,7 +17,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
 from apsched.executors._arguments import Context
-from apsched.executors._worker_process import END, main, open_death_handle
+from apsched.executors._worker_process import END, REPORT, main, open_death_handle
 
 GRACE = 0.5  # seconds from asking a process to end to killing it
 
@@ -72,14 +72,16 @@ class Worker:
         """Return whether the process still runs."""
         return not wait([self._end_handle], 0)
 
-    def ask(self, request: bytes) -> bytes:
-        """Send *request*, wait for the answer and return it. Raises EndedError."""
+    def ask(self, request: bytes, on_report: Callable[[bytes], object]) -> bytes:
+        """Send *request*, wait for the answer and return it; hand over what comes before. Raises EndedError."""
         self.runs += 1
         try:
             self._connection.send_bytes(request)
         except OSError:
             raise EndedError(self._reap()) from None
-        return self.receive()
+        while (answer := self.receive()).startswith(REPORT):
+            on_report(answer.removeprefix(REPORT))
+        return answer
 
     def receive(self) -> bytes:
         """Wait for an answer and return it. Raises EndedError."""

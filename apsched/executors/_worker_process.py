@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,12 +21,16 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from typing import Any, NamedTuple, TypeVar
 
+from apsched import _current
 from apsched._current import current
+from apsched._log_lines import last_of, seen_by
 from apsched.executors._calling import call_to_end
 
 T = TypeVar("T")
 
 END = b""  # the request to end
+REPORT = b"R"  # what a report begins with, and no pickle does
+PAUSE = 0.5  # seconds between two reports
 
 
 class Answer(NamedTuple):
@@ -52,11 +57,77 @@ def main(connection: Connection, initialize: Callable[[], object] | None, tells_
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked by the parent up to here
     multiprocessing.current_process().daemon = False  # so that jobs may start processes of their own
     threading.Thread(target=_end_with_parent, name="apsched-watch", daemon=True).start()
-    with suppress(EOFError, OSError), connection:  # the supervisor has hung up
+    reports = _Reports(connection)
+    _current.on_progress = reports.take_progress
+    with suppress(EOFError, OSError), connection, seen_by(reports.take_line):  # the supervisor has hung up
         connection.send_bytes(_answer(_initialize, initialize, tells_rss))
         while (request := connection.recv_bytes()) != END:
-            connection.send_bytes(_answer(_call, request, tells_rss))
-            del request  # an idle worker keeps nothing
+            answer = _answer(_call, request, tells_rss)
+            reports.close()
+            connection.send_bytes(answer)
+            del request, answer  # an idle worker keeps nothing
+
+
+class _Reports:
+    """
+    Sends what the call tells of itself while it runs: twice a second at most, and what is left at its end.
+
+    Args:
+        connection: To the supervisor; used by others only while there is no call.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()  # a signal handler of the user may log
+        self._told: tuple[float | None, str | None, str] = (None, None, "")
+        self._timer: threading.Timer | None = None
+        self._sent = -PAUSE  # when, by the monotonic clock
+        self._is_news = False
+
+    def take_progress(self, fraction: float | None, message: str | None) -> None:
+        """Tell how far the call is."""
+        with self._lock:
+            self._told = (fraction, message, self._told[2])
+            self._note()
+
+    def take_line(self, run: object, line: str) -> None:
+        """Tell what the call has logged."""
+        with self._lock:
+            self._told = (*self._told[:2], last_of(self._told[2] + line))
+            self._note()
+
+    def close(self) -> None:
+        """Send what has not been sent, and begin anew: the call has ended."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._send()
+            self._told = (None, None, "")
+
+    def _note(self) -> None:
+        self._is_news = True
+        if self._timer is None:
+            pause = self._sent + PAUSE - time.monotonic()
+            if pause <= 0:
+                self._send()
+            else:
+                self._timer = threading.Timer(pause, self._send_late)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _send_late(self) -> None:
+        with self._lock:
+            if self._timer is threading.current_thread():
+                self._timer = None
+                self._send()
+
+    def _send(self) -> None:
+        if self._is_news:
+            self._is_news = False
+            self._sent = time.monotonic()
+            with suppress(OSError):  # the supervisor has hung up, which the answer will show
+                self._connection.send_bytes(REPORT + pickle.dumps(self._told))
 
 
 def open_death_handle(pid: int, sentinel: int) -> int:

@@ -166,6 +166,7 @@ class BaseScheduler:
         max_idle: float = MAX_IDLE,
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
+        keep_log: bool = True,
         middleware: Sequence[Middleware | str] | str | None = None,
         blocked_after: float = BLOCKED_AFTER,
         daemon: bool = True,
@@ -190,6 +191,7 @@ class BaseScheduler:
             lease: After how many seconds without a sign of life the other nodes of a shared store take this one for
                 dead, 1 or more.
             keep_history: For how long shared stores keep the records of runs at least, an hour or more.
+            keep_log: Whether what runs log is kept with them.
             middleware: Coroutine functions of `(run, call_next)` around every run, in the scheduler's own event loop,
                 the first one outermost; or their references.
             blocked_after: For how many seconds a coroutine of a job may block the scheduler's own event loop, more than
@@ -214,6 +216,7 @@ class BaseScheduler:
             max_idle=max_idle,
             lease=lease,
             keep_history=keep_history,
+            keep_log=keep_log,
             middleware=middleware,
             blocked_after=blocked_after,
             listeners_in_thread=True,
