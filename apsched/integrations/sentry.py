@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -35,9 +35,6 @@ try:
 except ImportError as exc:
     raise MissingExtraError("apsched.integrations.sentry", "sentry") from exc
 
-if TYPE_CHECKING:
-    from sentry_sdk._types import MonitorConfig, MonitorConfigSchedule, MonitorConfigScheduleUnit
-
 logger: logging.Logger = logging.getLogger("apsched.sentry")
 
 TAG = "sentry-monitor"
@@ -45,7 +42,7 @@ LONGEST_SLUG = 50  # characters
 KNOWN_FOR = 600.0  # seconds, after which a job is looked up again: another node may have changed it
 NAMESPACE = uuid.UUID("5f9d3c8e-0c63-4d3f-8f2f-8d0c1f6a7b11")  # of the ids of check-ins; never changes
 
-UNITS: tuple[tuple[MonitorConfigScheduleUnit, timedelta], ...] = (
+UNITS: tuple[tuple[str, timedelta], ...] = (
     ("day", timedelta(days=1)),
     ("hour", timedelta(hours=1)),
     ("minute", timedelta(minutes=1)),
@@ -55,7 +52,7 @@ UNITS: tuple[tuple[MonitorConfigScheduleUnit, timedelta], ...] = (
 @attrs.frozen
 class _Monitor:
     slug: str | None
-    config: MonitorConfig | None
+    config: Any  # as `_config` returns it; Sentry has a name for the type, which is not public
     known_at: float
 
 
@@ -142,11 +139,11 @@ class SentryCrons:
         self._known[jobstore, job_id] = found
         return found
 
-    def _config(self, job: Job) -> MonitorConfig | None:
+    def _config(self, job: Job) -> dict[str, Any] | None:
         schedule = schedule_of(job.trigger)
         if schedule is None:
             return None
-        config: MonitorConfig = {"schedule": schedule}
+        config: dict[str, Any] = {"schedule": schedule}
         if isinstance(job.trigger, CronTrigger):
             config["timezone"] = timezone_text(job.trigger.timezone)
         if self._margin is not None:
@@ -156,7 +153,7 @@ class SentryCrons:
         return config
 
 
-def schedule_of(trigger: BaseTrigger) -> MonitorConfigSchedule | None:
+def schedule_of(trigger: BaseTrigger) -> dict[str, Any] | None:
     """Return *trigger* in Sentry's words; None if it has none for it: seconds, offsets, exclusions, `last`..."""
     if getattr(trigger, "exclude", None) is not None:
         return None
@@ -169,7 +166,7 @@ def schedule_of(trigger: BaseTrigger) -> MonitorConfigSchedule | None:
                 return {"type": "interval", "value": trigger.interval // length, "unit": unit}
         return None
     if isinstance(trigger, CalendarIntervalTrigger):
-        units: tuple[MonitorConfigScheduleUnit, ...] = ("year", "month", "week", "day")
+        units = ("year", "month", "week", "day")
         counts: list[int] = [getattr(trigger, f"{unit}s") for unit in units]
         if sum(map(bool, counts)) == 1:
             return {"type": "interval", "value": max(counts), "unit": units[counts.index(max(counts))]}
