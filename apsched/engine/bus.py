@@ -16,7 +16,8 @@ from anyio.abc import TaskStatus
 from apsched import _refs
 from apsched.clock import Clock, Wakeup
 from apsched.engine.listener_thread import ListenerThread
-from apsched.events import EVENT_ALL, SchedulerEvent
+from apsched.events import EVENT_ALL, JobEvent, SchedulerEvent
+from apsched.logs import of_job
 
 logger: logging.Logger = logging.getLogger("apsched.events")
 
@@ -163,7 +164,12 @@ def _call_all(deliveries: list[_Delivery], caught: type[BaseException]) -> None:
         try:
             known.callback(event)
         except (caught, SystemExit):
-            logger.exception("listener %r raised on %s", known.callback, event)
+            logger.exception("listener %r raised on %s", known.callback, event, extra=_fields(event))
+
+
+def _fields(event: SchedulerEvent) -> dict[str, Any]:
+    """Return the fields of a record about *event*."""
+    return of_job(event.job_id, event.jobstore) if isinstance(event, JobEvent) else {}
 
 
 async def _call_async(known: _Subscription, event: SchedulerEvent) -> None:
@@ -175,7 +181,7 @@ async def _call_async(known: _Subscription, event: SchedulerEvent) -> None:
         except KeyboardInterrupt:  # Ctrl-C, where the event loop is in the main thread
             raise
         except BaseException:
-            logger.exception("listener %r raised on %s", known.callback, event)
+            logger.exception("listener %r raised on %s", known.callback, event, extra=_fields(event))
 
 
 CALLERS = {_call_all.__code__: _name_listener, _call_async.__code__: _name_listener}

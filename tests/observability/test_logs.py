@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apsched import AsyncScheduler, current_run
+from apsched.events import EVENT_JOB_ADDED
 from apsched.logs import FIELDS, RunFilter
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.testing import BlockingClock, VirtualClock
@@ -96,6 +97,20 @@ async def test_what_the_scheduler_logs_of_a_run_has_them_and_its_store(
     told = {name: record[name] for name in ("run_id", "outcome", "jobstore", "attempt")}
     assert told == {"run_id": "job@2026-01-01T00:00:10Z", "outcome": "failed", "jobstore": "default", "attempt": 1}
     assert records.of("run slow@")["outcome"] == "skipped"
+
+
+async def test_what_the_scheduler_logs_of_a_job_and_of_an_event_about_one_names_it(
+    apsched_scheduler: AsyncScheduler, apsched_clock: VirtualClock, records: Records
+) -> None:
+    def raises(event: Any) -> None:
+        raise LookupError("no such thing")
+
+    await apsched_scheduler.add_listener(raises, EVENT_JOB_ADDED)
+    await apsched_scheduler.add_job(work, id="job")
+    await apsched_clock.run_until_idle()
+
+    record = records.of("listener ")
+    assert (record["job_id"], record["jobstore"]) == ("job", "default")
 
 
 async def test_what_is_logged_outside_of_runs_and_what_has_such_a_field_stays_as_it_is(
