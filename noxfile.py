@@ -68,7 +68,11 @@ nox.options.sessions = ["tests"]
 
 STORE_EXTRAS = ("sqlite", "postgresql", "mysql", "mongodb", "redis", "cbor")
 EXTRAS = (*STORE_EXTRAS, "cli", "dashboard", "metrics", "otel", "sentry")  # what the tests use
-SERVERS = {"mariadbd": "mariadb-server-core mariadb-client-core", "redis-check-rdb": "redis-tools"}  # Debian's packages
+SERVERS = {  # program -> Debian's packages; a browser is one of them
+    "mariadbd": "mariadb-server-core mariadb-client-core",
+    "redis-check-rdb": "redis-tools",
+    "chromium": "chromium",
+}
 IN_PARALLEL = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal")  # each has servers of its own
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")

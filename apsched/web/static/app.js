@@ -105,7 +105,7 @@
     row.querySelector("[data-open]")?.focus({ preventScroll: true });
     row.scrollIntoView({ block: "nearest" });
   };
-  body.addEventListener("htmx:afterSwap", () => { mark(); tick(); });
+  body.addEventListener("htmx:afterSettle", () => { mark(); tick(); });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
     if (event.target.matches("input, textarea, select")) {
