@@ -416,10 +416,12 @@ def test_a_task_with_a_long_path_has_a_result_with_a_short_id(tasks: Any) -> Non
     class Long:
         module_path = "a" * 80 + ".b.send"
 
-    job_id = job_id_of(Long())  # type: ignore[arg-type]
+    task: Any = Long()
+    job_id = job_id_of("default", task)
     assert len(job_id) == 35
     assert job_id.startswith("aaa")
     assert ".b.send~" in job_id
+    assert job_id_of("mail", task) != job_id
 
 
 # processes of their own

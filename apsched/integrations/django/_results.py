@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from django.utils.module_loading import import_string
@@ -40,30 +40,23 @@ def result_of(run: Run) -> TaskResult:
     """
     given: Any = run.args
     path, alias, queue_name, args, kwargs = given
-    attempts = attempts_of(run)
     result = TaskResult(
         task=_task(run, path, alias, queue_name),
         id=run.id,
         status=STATUSES.get(run.outcome, TaskResultStatus.FAILED),
         enqueued_at=run.nominal_time,
-        started_at=min((each.started_at for each in attempts if each.started_at), default=run.started_at),
+        started_at=min((each.started_at for each in run.attempts if each.started_at), default=run.started_at),
         finished_at=run.finished_at,
         last_attempted_at=run.started_at,
         args=args,
         kwargs=kwargs,
         backend=alias,
         errors=list(_errors(run)),
-        worker_ids=[each.node for each in attempts if each.node] + ([run.node] if run.node else []),
+        worker_ids=[each.node for each in run.attempts if each.node] + ([run.node] if run.node else []),
     )
     if run.outcome is Outcome.SUCCEEDED:
         object.__setattr__(result, "_return_value", run.retval)
     return result
-
-
-def attempts_of(run: Run) -> Sequence[Any]:
-    """Return the earlier attempts at *run*."""
-    attempts: Sequence[Any] = getattr(run, "attempts", ())
-    return attempts
 
 
 def _task(run: Run, path: str, alias: str, queue_name: str) -> Task:
@@ -71,13 +64,13 @@ def _task(run: Run, path: str, alias: str, queue_name: str) -> Task:
         task: Task = import_string(path)
     except ImportError as exc:
         raise TaskResultDoesNotExist(run.id) from exc
-    run_after = run.due_time if run.due_time > run.nominal_time and not attempts_of(run) else None
+    run_after = run.due_time if run.due_time > run.nominal_time and not run.attempts else None
     named: Task = task.using(backend=alias, queue_name=queue_name, run_after=run_after)
     return named
 
 
 def _errors(run: Run) -> Iterator[TaskError]:
-    for attempt in attempts_of(run):
+    for attempt in run.attempts:
         yield error_of(attempt.error or f"the attempt was {attempt.outcome}")
     if run.outcome.is_final and run.outcome is not Outcome.SUCCEEDED:
         yield error_of(run.error or run.reason or f"the run was {run.outcome}")

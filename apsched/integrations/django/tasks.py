@@ -40,6 +40,7 @@ from apsched.triggers.date import DateTrigger
 
 RUNNER = "apsched.integrations.django._running"
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+DEFAULT_ALIAS = "default"
 LONGEST_ID = 35  # characters of a job's id: results have ids of less than 64, as Django's documentation says
 SLOT = 100  # microseconds, each for another process: so no two give runs of one task the same nominal time
 OPTIONS = ("executor", "keep_runs", "misfire_grace_time", "on_crash", "retry", "timeout")
@@ -90,7 +91,7 @@ class SchedulerBackend(BaseTaskBackend):  # type: ignore[misc]  # Django has no 
         self.validate_task(task)
         now = _own_time()
         run = Run(
-            job_id=job_id_of(task),
+            job_id=job_id_of(self.alias, task),
             nominal_time=now,
             due_time=now if task.run_after is None else max(now, _aware(task.run_after)),
             outcome=Outcome.PENDING,
@@ -147,7 +148,7 @@ class SchedulerBackend(BaseTaskBackend):  # type: ignore[misc]  # Django has no 
             f"{RUNNER}:{runner}",
             DateTrigger(NEVER),
             args=(task.module_path, self.alias, task.queue_name, [], {}),
-            id=job_id_of(task),
+            id=job_id_of(self.alias, task),
             name=task.module_path,
             next_run_time=None,
             overlap="allow",
@@ -158,13 +159,13 @@ class SchedulerBackend(BaseTaskBackend):  # type: ignore[misc]  # Django has no 
         self._known.add(draft.job.id)
 
 
-def job_id_of(task: Task) -> str:
-    """Return the id of the job of *task*: its path, or the end of that and a hash."""
-    path: str = task.module_path
-    if len(path) <= LONGEST_ID:
-        return path
-    digest = hashlib.sha256(path.encode()).hexdigest()[:8]
-    return f"{path[len(digest) + 1 - LONGEST_ID :]}~{digest}"
+def job_id_of(alias: str, task: Task) -> str:
+    """Return the id of the job of *task* in the backend *alias*: its path, or the end of that and a hash."""
+    name: str = task.module_path if alias == DEFAULT_ALIAS else f"{alias}:{task.module_path}"
+    if len(name) <= LONGEST_ID:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[len(digest) + 1 - LONGEST_ID :]}~{digest}"
 
 
 def _replace(stored: Job, new: Job) -> Job:
