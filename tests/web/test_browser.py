@@ -67,6 +67,11 @@ def page(window: BrowserContext) -> Iterator[Page]:
     assert wrong == []
 
 
+def follow(page: Page) -> None:
+    """Wait until the scripts of the page are at work."""
+    expect(page.locator("#live-state")).to_have_attribute("data-state", "on")
+
+
 @pytest.mark.slow
 def test_every_page_is_drawn_without_a_word_in_the_console_and_no_text_of_a_user_acts(
     dashboard: Served, page: Page
@@ -78,7 +83,7 @@ def test_every_page_is_drawn_without_a_word_in_the_console_and_no_text_of_a_user
     for path in (*PAGES, evil, run):
         page.goto(f"{dashboard.url}{path}")
         expect(page.locator("main h1").first).to_be_attached()
-        expect(page.locator("#live-state")).to_have_attribute("data-state", "on")
+        follow(page)
         assert page.locator("main img").count() == 0
         assert page.evaluate("[...document.scripts].every(each => each.src)")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
@@ -107,7 +112,7 @@ def test_a_failed_run_shows_its_traceback_as_text_and_what_others_do_is_seen_at_
 ) -> None:
     page.goto(f"{dashboard.url}/runs?job=broken")
     expect(page.get_by_text("No runs.")).to_be_visible()
-    expect(page.locator("#live-state")).to_have_attribute("data-state", "on")
+    follow(page)
     dashboard.call(dashboard.scheduler.run_job, "broken")  # by somebody else
     page.locator("tbody a[data-open]").first.click()
     expect(page.locator("pre.error")).to_contain_text("RuntimeError: <script>alert('traceback')</script>")
@@ -137,10 +142,12 @@ def test_it_is_used_by_keys_alone(dashboard: Served, page: Page) -> None:
     page.keyboard.type("NIGHT")
     page.keyboard.press("Enter")
     expect(page.locator("tr[data-row]")).to_have_count(1)
+    follow(page)
     page.keyboard.press("j")
     expect(page.locator("tr[data-row]")).to_have_class(re.compile("selected"))
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("nightly")
+    follow(page)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
@@ -150,6 +157,7 @@ def test_it_is_used_by_keys_alone(dashboard: Served, page: Page) -> None:
     page.keyboard.press("g")
     page.keyboard.press("n")
     expect(page.locator("h1")).to_have_text("Nodes")
+    follow(page)
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"  # it is kept
     page.keyboard.press("t")
 
@@ -157,7 +165,7 @@ def test_it_is_used_by_keys_alone(dashboard: Served, page: Page) -> None:
 @pytest.mark.slow
 def test_nothing_moves_when_the_page_is_read_anew(dashboard: Served, page: Page) -> None:
     page.goto(f"{dashboard.url}/")
-    expect(page.locator("#live-state")).to_have_attribute("data-state", "on")
+    follow(page)
     page.keyboard.press("j")
     places = "[...document.querySelectorAll('tr[data-row], h2, .card')].map(each => each.getBoundingClientRect().top)"
     before = page.evaluate(places)
