@@ -22,6 +22,7 @@ class StoreHealth:
         last_beat: When it last gave a sign of life, aware UTC; None for a store that is not shared.
         is_trusted: Whether it can be sure that no other node has taken it for dead. While it cannot, it starts nothing.
         live_nodes: How many nodes use the store, this one included, as far as is known.
+        overdue: The ids of the jobs that have not succeeded for as long as their `expect_success_within`.
     """
 
     last_look: datetime | None
@@ -32,6 +33,7 @@ class StoreHealth:
     last_beat: datetime | None
     is_trusted: bool
     live_nodes: int
+    overdue: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -108,6 +108,7 @@ class StoreLoop:
         self._runner = runner
         self._bus = bus
         self.recorder: Recorder = Recorder(store, alias, clock, bus, results, self._note_recorded)
+        self._put = self.recorder.put  # made once, not for each run
         self.membership: Membership = Membership(
             store,
             alias,
@@ -325,7 +326,7 @@ class StoreLoop:
         for run in runs:
             removes_job = plan.removes_job and run is runs[-1]
             self._runner.start(
-                plan.job, run, self.recorder.put, removes_job=removes_job, lease=lease if self._is_shared else None
+                plan.job, run, self._put, removes_job=removes_job, lease=lease if self._is_shared else None
             )
 
     def _tell_quarantined(self, job_id: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from apsched.engine.fetcher import Fetcher
 from apsched.engine.health import StoreHealth
 from apsched.engine.hints import Hints
 from apsched.engine.loop import StoreLoop
+from apsched.engine.overdue import OverdueWatch
 from apsched.engine.pruner import Pruner
 from apsched.engine.reaper import Reaper
 from apsched.engine.reporter import Reporter
@@ -107,6 +108,7 @@ class OpenStore:
         self._fetcher = Fetcher(store, alias, lambda: runner.ids() | self._recorder.ids(), clock, results)
         self._canceller = Canceller(store, alias, self._membership, clock, runner, settings.max_idle)
         self._reporter = Reporter(store, alias, self._membership, clock, runner, settings.max_idle)
+        self._overdue = OverdueWatch(store, alias, clock, bus)
         self._pruner = Pruner(store, alias, settings.keep_history, clock)
         self._reaper = Reaper(
             store, alias, settings.lease, self._membership, clock, bus, results, on_pending=self.changed
@@ -121,16 +123,20 @@ class OpenStore:
         self.loop.wake()
         self._fetcher.hurry()
         self._canceller.hurry()
+        self._overdue.hurry()
 
     def changed(self) -> None:
         """Look at the store soon, and let other nodes do so."""
         self.loop.wake()
+        self._overdue.hurry()
         self._hints.send()
 
     def added(self, jobs: Sequence[Job]) -> None:
         """Look at the store in time for new jobs, and let other nodes do so."""
         for job in jobs:
             self.loop.wake_for(job.next_run_time)
+            if job.expect_success_within is not None:
+                self._overdue.hurry()
         self._hints.send()
 
     def await_turn(self, job_id: str) -> None:
@@ -150,6 +156,7 @@ class OpenStore:
             last_beat=lease.last_beat if self._store.is_shared else None,
             is_trusted=lease.is_trusted,
             live_nodes=self._reaper.live_nodes,
+            overdue=tuple(sorted(self._overdue.overdue)),
         )
 
     async def serve(self, closing: anyio.Event, *, task_status: TaskStatus[None]) -> None:
@@ -166,7 +173,7 @@ class OpenStore:
             helping = anyio.CancelScope()
             if self._store.is_shared:
                 tasks.start_soon(self._membership.run)
-                tasks.start_soon(self._help, helping)
+            tasks.start_soon(self._help, helping)
             task_status.started()
             await closing.wait()
             helping.cancel()
@@ -183,8 +190,10 @@ class OpenStore:
         """Do what can be left undone at any time, until *scope* is cancelled."""
         with scope:
             async with anyio.create_task_group() as tasks:
-                for helper in (self._reaper, self._pruner, self._fetcher, self._canceller, self._reporter):
-                    tasks.start_soon(helper.run)
+                tasks.start_soon(self._overdue.run)
+                if self._store.is_shared:
+                    for helper in (self._reaper, self._pruner, self._fetcher, self._canceller, self._reporter):
+                        tasks.start_soon(helper.run)
 
     async def _end_claims(self, has_ended: anyio.Event) -> float:
         """

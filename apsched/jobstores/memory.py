@@ -66,6 +66,7 @@ class MemoryJobStore(BlockingMethods):
         self._retired: dict[str, Job] = {}  # finished jobs whose last runs are still open
         self._removed: dict[str, Job] = {}  # removed jobs of which runs are still under way
         self._followers: dict[str, dict[str, None]] = {}  # job id -> ids of jobs that follow it, or did once
+        self._expecting: dict[str, None] = {}  # ids of jobs that are to succeed within a time, or were once
         self._nodes: dict[str, Node] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # ids of jobs that are gone, in the order in which they went
 
@@ -113,7 +114,10 @@ class MemoryJobStore(BlockingMethods):
         return self._jobs.get(job_id)
 
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
-        jobs = (job for job in self._jobs.values() if where.accepts(job))
+        known = self._jobs.values()
+        if where.expects_success:
+            known = [job for job_id in self._expecting if (job := self._jobs.get(job_id)) is not None]
+        jobs = (job for job in known if where.accepts(job))
         if after is not None:
             place = _place(self._get(after))
             jobs = (job for job in jobs if _place(job) > place)
@@ -303,6 +307,7 @@ class MemoryJobStore(BlockingMethods):
 
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
+        self._expecting.pop(job.id, None)
         self._outdated += 1
         if job.id in self._open:
             self._removed[job.id] = job
@@ -327,6 +332,8 @@ class MemoryJobStore(BlockingMethods):
     def _schedule(self, jobs: Iterable[Job]) -> None:
         added: dict[str, list[HeapEntry]] = {}
         for job in jobs:
+            if job.expect_success_within is not None:
+                self._expecting[job.id] = None
             if job.follows is not None:
                 self._note_follower(job)
             elif job.next_run_time is not None and job.quarantine is None:
@@ -415,6 +422,7 @@ class MemoryJobStore(BlockingMethods):
 
     def _retire(self, job: Job) -> None:
         del self._jobs[job.id]
+        self._expecting.pop(job.id, None)
         job.next_run_time = job.next_nominal_time = None
         if job.id in self._open:
             self._retired[job.id] = job

@@ -1,0 +1,107 @@
+"""Tell of jobs that have not succeeded for too long (layer 6).
+
+Rule 1: each node tells for itself, and once, until the job has succeeded again.
+Rule 2: what was before is counted from the last success that the history knows; of a job without one, from when this
+node saw the job first.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from apsched.clock import Clock, Wakeup
+from apsched.engine.bus import Bus
+from apsched.events import EVENT_JOB_OVERDUE, JobEvent
+from apsched.job import Job
+from apsched.jobstores.base import JobFilter, JobStore, RunFilter
+from apsched.run import Outcome
+
+logger: logging.Logger = logging.getLogger("apsched.jobs")
+
+SHORTEST = 1.0  # seconds between two looks
+LONGEST = 60.0
+
+EXPECTING = JobFilter(expects_success=True)
+
+
+class OverdueWatch:
+    """
+    Looks after the jobs of one store that have an `expect_success_within`.
+
+    Args:
+        store: The store.
+        alias: Its alias.
+        clock: Time.
+        bus: Gets the events.
+
+    Attributes:
+        overdue: The ids of the jobs that are.
+    """
+
+    def __init__(self, store: JobStore, alias: str, clock: Clock, bus: Bus) -> None:
+        self._store = store
+        self._alias = alias
+        self._clock = clock
+        self._bus = bus
+        self._wakeup = Wakeup()
+        self._seen: dict[str, datetime] = {}  # job id -> when it was first seen here, while it is there
+        self.overdue: frozenset[str] = frozenset()
+
+    def hurry(self) -> None:
+        """Look soon, since a job has changed."""
+        self._wakeup.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        self._clock.work_began()
+        try:
+            while True:
+                self._wakeup.arm()
+                pause: float | None = LONGEST
+                try:
+                    pause = await self._look()
+                except Exception as exc:
+                    logger.debug("job store %r cannot be asked what is overdue: %s", self._alias, exc)
+                if pause is None and self._store.is_shared:  # other nodes may add a job, and the hint of it be lost
+                    pause = LONGEST
+                now = self._clock.now()
+                await self._clock.wait(self._wakeup, None if pause is None else now + timedelta(seconds=pause))
+                if self._wakeup.is_set and (self._seen or self._store.is_shared):  # where a look costs something
+                    await self._clock.wait(Wakeup(), self._clock.now() + timedelta(seconds=SHORTEST))
+        finally:
+            self._clock.work_ended()
+
+    async def _look(self) -> float | None:
+        """Tell of what has become overdue, and return after how many seconds to look again; None: at a change."""
+        jobs = [job for job in await self._store.select(EXPECTING) if job.next_run_time is not None]
+        now = self._clock.now()
+        self._seen = {job.id: self._seen.get(job.id, now) for job in jobs}
+        overdue: set[str] = set()
+        pauses: list[float] = []
+        for job in jobs:
+            limit = timedelta(seconds=job.expect_success_within or 0)
+            last = await self._last_success(job)
+            left = (last or self._seen[job.id]) + limit - now
+            if left <= timedelta():
+                overdue.add(job.id)
+                if job.id not in self.overdue:
+                    self._tell(job, last)
+            pauses.append(left.total_seconds())
+        for job_id in self.overdue & self._seen.keys() - overdue:
+            logger.info("job %r is not overdue any more", job_id)
+        self.overdue = frozenset(overdue)
+        if not pauses:
+            return None
+        return min(LONGEST, max(SHORTEST, min((pause for pause in pauses if pause > 0), default=LONGEST)))
+
+    async def _last_success(self, job: Job) -> datetime | None:
+        runs = await self._store.runs(RunFilter(job_id=job.id, outcomes=(Outcome.SUCCEEDED,)), 1)
+        return runs[0].finished_at if runs else None
+
+    def _tell(self, job: Job, last: datetime | None) -> None:
+        since = "and no success is known" if last is None else f"and the last success was at {last.isoformat(sep=' ')}"
+        detail = f"job {job.id!r} is expected to succeed within {job.expect_success_within:g} s, {since}"
+        logger.error("%s", detail)
+        if self._bus.wants(EVENT_JOB_OVERDUE):
+            self._bus.publish(JobEvent(EVENT_JOB_OVERDUE, job_id=job.id, jobstore=self._alias, detail=detail))
