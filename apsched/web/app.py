@@ -26,6 +26,7 @@ from apsched.exceptions import (
 )
 from apsched.jobstores.base import JobStore
 from apsched.schedulers.base import BaseScheduler
+from apsched.web import calendar
 from apsched.web.backend import Backend, open_store
 from apsched.web.pages import routes
 from apsched.web.refusals import RefusedError
@@ -100,7 +101,12 @@ def create_app(
                 web.take(None)
 
     app = Starlette(
-        routes=[*rest_routes(), *routes(), Mount("/static", StaticFiles(directory=HERE / "static"), name="static")],
+        routes=[
+            *rest_routes(),
+            *calendar.routes(),
+            *routes(),
+            Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+        ],
         middleware=[Middleware(Guard, access=access, refuse=functools.partial(refusal_page, web))],
         exception_handlers={
             RefusedError: _on_refusal,

@@ -37,6 +37,7 @@ Authorize: TypeAlias = Callable[[Request, Action], Awaitable[bool]]
 
 T = TypeVar("T")
 
+CALENDAR = "/calendar.ics"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LARGEST_BODY = 1 << 20  # bytes
 TOKEN_COOKIE, FORGERY_COOKIE = "apsched_login", "apsched_csrf"
@@ -210,6 +211,9 @@ class Guard:
             if is_bearer or _same(request.cookies.get(TOKEN_COOKIE, ""), _login(token)):
                 request.scope["apsched.who"] = "the holder of the token"
                 return None
+            if path_of(request.scope) == CALENDAR and _same(request.query_params.get("key", ""), calendar_key(token)):
+                request.scope["apsched.who"] = "a calendar"
+                return None
             if request.method == "GET" and _same(request.query_params.get("token", ""), token):
                 return _without_token(request, token)
         if basic is not None and (user := _basic_user(request, basic)) is not None:
@@ -228,6 +232,11 @@ class Guard:
             audit.warning("refused: a login with a wrong token from %s", request.client.host if request.client else "-")
             raise RefusedError(401, "That is not the token.", offers_login=True)
         return _logged_in(request, token, request.scope.get("root_path", "") + "/")
+
+
+def calendar_key(token: str) -> str:
+    """Return what opens the calendar, and nothing else, to programs that cannot log in; the token cannot be told."""
+    return hmac.digest(token.encode(), b"apsched calendar", hashlib.sha256).hex()[:32]
 
 
 def path_of(scope: Scope) -> str:

@@ -78,7 +78,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     schema = schema_of(kind, {})
     if schema.get("type") == "array":
         return st.lists(values_of(get_args(kind)[0]), max_size=3)
-    numbers = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
+    numbers: dict[str, Any] = {"min_value": schema.get("minimum"), "max_value": schema.get("maximum")}
     made: dict[str, st.SearchStrategy[Any]] = {
         "string": st.sampled_from(schema["enum"]) if "enum" in schema else TEXTS,
         "integer": st.integers(**numbers),
@@ -98,7 +98,7 @@ def objects_of(draw: st.DrawFn, kind: Any) -> Any:
     fields = {field.name: WORKS if field.name == "func" else values_of(field.kind) for field in fields_of(kind)}
     needed = {field.name for field in fields_of(kind) if field.is_required}
     chosen = draw(st.sets(st.sampled_from(sorted(fields)), max_size=3)) if fields else set()
-    found = {name: draw(fields[name]) for name in sorted(needed | chosen)}
+    found: dict[str, Any] = {name: draw(fields[name]) for name in sorted(needed | chosen)}
     if draw(st.integers(0, 5)) == 0:
         found[draw(st.sampled_from([*fields, "nix"]))] = draw(VALUES)
     return found
