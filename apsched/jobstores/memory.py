@@ -114,7 +114,7 @@ class MemoryJobStore(BlockingMethods):
         return self._jobs.get(job_id)
 
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
-        known = self._jobs.values()
+        known: Iterable[Job] = self._jobs.values()
         if where.expects_success:
             known = [job for job_id in self._expecting if (job := self._jobs.get(job_id)) is not None]
         jobs = (job for job in known if where.accepts(job))
