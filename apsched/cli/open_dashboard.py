@@ -58,7 +58,7 @@ def command(settings: Settings, host: str, port: int, read_only: bool, token: st
         with suppress(webbrowser.Error):
             webbrowser.open(url)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=LAST_ANSWERS, server_header=False)
-    with listener:
+    with listener, suppress(KeyboardInterrupt):  # Ctrl-C is how it is ended
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 
