@@ -25,6 +25,7 @@ from apsched.job import Job
 from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
+from apsched.jobstores._sql.cancellations import Cancellations
 from apsched.jobstores._sql.claims import Claims, Look
 from apsched.jobstores._sql.engines import (
     AnyEngine,
@@ -74,7 +75,8 @@ class SQLAlchemyJobStore(BlockingMethods):
         engine: An engine of yours instead, sync or async, or a reference `package.module:name`. It is not closed.
             Whatever its isolation level, the store works at READ COMMITTED.
         tablename: The table of jobs. The others are called after it: with `apsched_jobs` go `apsched_runs`,
-            `apsched_nodes`, `apsched_tags` and `apsched_schema`, with any other name x go `x_runs` and so on.
+            `apsched_nodes`, `apsched_tags`, `apsched_cancellations` and `apsched_schema`, with any other name x go
+            `x_runs` and so on.
         metadata: Where the tables are entered, for migrations of yours.
         pickle_protocol: Version of the pickles, with `serializer="pickle"`.
         tableschema: The schema of the tables, which must exist; None for the default one.
@@ -136,8 +138,9 @@ class SQLAlchemyJobStore(BlockingMethods):
         self._runs = Runs(self._tables, self._codec, self._jobs)
         self._unfit = Unfit()
         self._claims = Claims(self._tables, self._codec, self._jobs, self._runs, self._unfit)
-        self._nodes = Nodes(self._tables, self._codec, self._jobs)
-        self._history = History(self._tables, self._codec)
+        self._cancellations = Cancellations(self._tables, self._codec)
+        self._nodes = Nodes(self._tables, self._codec, self._jobs, self._cancellations)
+        self._history = History(self._tables, self._codec, self._cancellations)
         self._pruning = Pruning(self._tables)
         self._opened: Transactions | None = None
         self._pruned_to: tuple[Rule, str] | None = None  # where the last call of prune has stopped
@@ -252,6 +255,21 @@ class SQLAlchemyJobStore(BlockingMethods):
         if self._url.get_backend_name() == "postgresql" and all(run.outcome.is_final for run in runs):
             return await self._query(work, len(runs))  # one statement, which may be repeated even if it was carried out
         return await self._run(work, len(runs))
+
+    async def report(self, runs: Sequence[Run]) -> None:
+        if not runs:
+            return
+        work = partial(self._runs.report, runs=sorted(runs, key=attrgetter("job_id")))
+        if self._url.get_backend_name() == "sqlite":  # it is told row by row
+            await self._run(work, len(runs))
+        else:
+            await self._query(work, len(runs))
+
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        return is_storable(run.job_id) and await self._run(partial(self._cancellations.ask, run=run, reason=reason))
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        return await self._query(partial(self._cancellations.asked_of, node=owner))
 
     # history
 

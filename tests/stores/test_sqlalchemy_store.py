@@ -440,7 +440,7 @@ async def test_tables_of_a_later_version_are_refused(url: str) -> None:
         pass
     execute(url, "UPDATE apsched_schema SET version_num = '9999'")
 
-    with pytest.raises(JobStoreVersionError, match=r"are of revision '9999', .* up to '0001'; upgrade apsched"):
+    with pytest.raises(JobStoreVersionError, match=r"are of revision '9999', .* up to '0002'; upgrade apsched"):
         await SQLAlchemyJobStore(url).__aenter__()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, false, or_, select
 
 from apsched.jobstores._codec import JobCodec, to_micros
+from apsched.jobstores._sql.cancellations import Cancellations
 from apsched.jobstores._sql.rows import OUTCOMES, RUN_COLUMNS, run_of
 from apsched.jobstores._sql.schema import COMMON, OPEN, Tables, outcome_in
 from apsched.jobstores.base import RunFilter
@@ -24,11 +25,13 @@ class History:
     Args:
         tables: The tables.
         codec: Reads arguments and results.
+        cancellations: Those of the same store.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec) -> None:
+    def __init__(self, tables: Tables, codec: JobCodec, cancellations: Cancellations) -> None:
         self._runs = tables.runs
         self._codec = codec
+        self._cancellations = cancellations
 
     def runs(self, connection: Connection, where: RunFilter, limit: int, after: Run | None) -> list[Run]:
         """Return runs; see `JobStore.runs`."""
@@ -39,7 +42,8 @@ class History:
             is_before = or_(runs.c.nominal_time < moment, runs.c.job_id < after.job_id)
             query = query.where(runs.c.nominal_time <= moment, is_before)
         query = query.order_by(runs.c.nominal_time.desc(), runs.c.job_id.desc()).limit(limit)
-        return [run_of(row, self._codec) for row in connection.execute(query) if _has_outcome(row)]
+        found = [run_of(row, self._codec) for row in connection.execute(query) if _has_outcome(row)]
+        return self._cancellations.tell(connection, found)
 
     def _conditions(self, where: RunFilter) -> Iterator[ColumnElement[bool]]:
         runs = self._runs

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from apsched.exceptions import JobStoreVersionError, MissingExtraError
 from apsched.jobstores._sql.schema import REVISION, Tables
 
-REVISIONS = ("0001",)  # oldest first
+REVISIONS = ("0001", "0002")  # oldest first
 LONGEST_WAIT = 60  # seconds that another node may take for it
 LOCK = 7_046_029_254_386_353_131  # of PostgreSQL, one for the migrations of all stores of a database
 

@@ -12,6 +12,7 @@ from apsched.job import Job
 from apsched.jobstores._codec import EPOCH, JobCodec, from_micros
 from apsched.jobstores._sql.among import among, chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
+from apsched.jobstores._sql.cancellations import Cancellations
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
 from apsched.jobstores._sql.rows import RUN_COLUMNS, job_of, run_of, run_values
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
@@ -19,7 +20,18 @@ from apsched.jobstores._sql.untimed import end_untimed
 from apsched.jobstores.base import AfterCrash, Node
 from apsched.run import Outcome, Run
 
-SETTLED = ("job_id", "nominal_time", "outcome", "epoch", "node", "claimed_at", "finished_at", "reason")
+SETTLED = (
+    "job_id",
+    "nominal_time",
+    "outcome",
+    "epoch",
+    "node",
+    "claimed_at",
+    "finished_at",
+    "reason",
+    "due_time",
+    "notes",
+)
 SETTLED_PLACES = tuple(RUN_COLUMNS.index(name) for name in SETTLED)
 
 LEASE = 60.0  # seconds; of a node whose row is damaged
@@ -33,13 +45,15 @@ class Nodes:
         tables: The tables.
         codec: Reads jobs and runs.
         jobs: The jobs of the same store.
+        cancellations: Those of the same store.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs) -> None:
+    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, cancellations: Cancellations) -> None:
         self._tables = tables
         self._nodes = tables.nodes
         self._codec = codec
         self._jobs = jobs
+        self._cancellations = cancellations
         self._settle = Change(tables.runs, SETTLED, key=2, guard="t.outcome = 'running'")
 
     def join(self, connection: Connection, node: str, lease: float, now: int) -> None:
@@ -49,12 +63,13 @@ class Nodes:
         values = {"id": node, "beat": 0, "lease": lease, "started_at": now, "seen_at": now, "is_dead": False}
         connection.execute(insert(nodes).values(values))
         is_retired = jobs.c.state == State.RETIRED.value
+        is_never_due = is_retired | jobs.c.follows.is_not(None)
         connection.execute(
             update(jobs)
             .where(jobs.c.state.is_not(None), jobs.c.quarantine.is_not(None))
             .values(
                 quarantine=None,
-                due_time=case((is_retired, null()), else_=jobs.c.next_run_time),
+                due_time=case((is_never_due, null()), else_=jobs.c.next_run_time),
                 state=case((is_retired, jobs.c.state), else_=null()),
             )
         )
@@ -89,7 +104,7 @@ class Nodes:
     def reap(self, connection: Connection, dead: Mapping[str, int], after_crash: AfterCrash, now: int) -> list[Run]:
         """Settle the runs of dead nodes; see `JobStore.reap`."""
         self._declare_dead(connection, dead)
-        lost = self._lost_runs(connection)
+        lost = self._cancellations.tell(connection, self._lost_runs(connection))
         if not lost:
             self._forget_dead(connection)
             return []
@@ -102,7 +117,7 @@ class Nodes:
                 successor = attrs.evolve(
                     successor, outcome=Outcome.CANCELLED, finished_at=from_micros(now), reason=ORPHANED
                 )
-            settled.append(successor)
+            settled.append(attrs.evolve(successor, cancel_reason=None))
         rows = [run_values(_bare(run), self._codec) for run in settled]
         bulk_of(connection).write(
             connection, self._settle, [tuple(row[place] for place in SETTLED_PLACES) for row in rows]

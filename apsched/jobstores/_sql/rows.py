@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from apsched.exceptions import TransientJobError
 from apsched.job import Job
 from apsched.jobstores._codec import EPOCH, JobCodec, from_micros, to_micros
+from apsched.jobstores._notes import notes_from_text, notes_to_text
 from apsched.jobstores._sql.schema import LONGEST_NAME, LONGEST_TEXT, State
 from apsched.run import Outcome, Run
 from apsched.serializers.base import Unstorable
@@ -31,6 +32,8 @@ JOB_COLUMNS = (
     "max_instances",
     "keep_runs",
     "definition",
+    "follows",
+    "expects_success",
 )
 RUN_COLUMNS = (
     "job_id",
@@ -49,6 +52,7 @@ RUN_COLUMNS = (
     "error",
     "reason",
     "arguments",
+    "notes",
 )
 OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 
@@ -68,12 +72,14 @@ def job_values(job: Job, codec: JobCodec) -> Values:
         job.executor,
         next_run_time,
         micros_of(job.next_nominal_time),
-        None if is_quarantined else next_run_time,
+        None if is_quarantined or job.follows is not None else next_run_time,
         State.QUARANTINED.value if is_quarantined else None,
         clip(job.quarantine),
         None if job.overlap == "allow" else min(job.max_instances, 2**31 - 1),
         None if job.keep_runs is None else min(job.keep_runs, 2**62),
         codec.encode(job),
+        job.follows,
+        None if job.expect_success_within is None else 1,
     )
 
 
@@ -116,7 +122,13 @@ def run_columns(runs: Sequence[Run], codec: JobCodec) -> Columns:
         [None if run.error is None else clip(run.error) for run in runs],
         [None if run.reason is None else clip(run.reason) for run in runs],
         [None if run.args is None and run.kwargs is None else codec.encode_arguments(run) for run in runs],
+        notes_of_all(runs),
     ]
+
+
+def notes_of_all(runs: Iterable[Run]) -> list[str | None]:
+    """Return the attempts and reports of *runs* as databases keep them."""
+    return [notes_to_text(run) if run.attempts or run.report is not None else None for run in runs]
 
 
 def run_of(row: Sequence[Any], codec: JobCodec) -> Run:
@@ -140,6 +152,7 @@ def _read_run(row: Sequence[Any], codec: JobCodec) -> Run:
             args, kwargs = codec.decode_arguments(arguments)
         except ValueError as exc:
             args = (Unstorable(str(exc)),)
+    attempts, report = notes_from_text(row[16])
     return Run(
         job_id=row[0],
         nominal_time=from_micros(_whole(row[1], "nominal time")),
@@ -158,6 +171,8 @@ def _read_run(row: Sequence[Any], codec: JobCodec) -> Run:
         reason=row[14],
         args=args,
         kwargs=kwargs,
+        attempts=attempts,
+        report=report,
     )
 
 
@@ -214,6 +229,8 @@ def _check_names(job: Job) -> None:
     for what, name in (("id", job.id), ("executor", job.executor)):
         if not is_storable(name):
             raise TransientJobError(job.id, _unstorable(what, name))
+    if job.follows is not None and not is_storable(job.follows):
+        raise TransientJobError(job.id, _unstorable("the job that it follows", job.follows))
     for name, value in job.tags.items():
         if not (is_storable(name) and is_storable(value)):
             raise TransientJobError(job.id, _unstorable("tags", f"{name}: {value}"))

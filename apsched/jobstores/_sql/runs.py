@@ -15,19 +15,41 @@ from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
-from apsched.jobstores._sql.rows import RUN_COLUMNS, Columns, Key, Values, clip, micros_of_all, run_values
+from apsched.jobstores._sql.rows import (
+    RUN_COLUMNS,
+    Columns,
+    Key,
+    Values,
+    clip,
+    key_of,
+    micros_of_all,
+    notes_of_all,
+    run_of,
+    run_values,
+)
 from apsched.jobstores._sql.schema import OPEN, State, Tables
 from apsched.run import Outcome, Run
 
 # the key of a run, what its end changes, and what must still hold
-END_COLUMNS = ("job_id", "nominal_time", "outcome", "started_at", "finished_at", "retval", "error", "reason")
+END_COLUMNS = (
+    "job_id",
+    "nominal_time",
+    "outcome",
+    "started_at",
+    "finished_at",
+    "retval",
+    "error",
+    "reason",
+    "due_time",
+    "notes",
+)
 # CASE, since from a plain condition planners would conclude to walk through all open runs instead of looking up keys
 IS_HELD = (
     "t.epoch = {epoch} AND CASE t.outcome WHEN 'running' THEN t.node = {node}"
     " WHEN 'pending' THEN {outcome} = 'cancelled' ELSE {epoch} < 0 END"
 )
 OPEN_TEXT = ", ".join(f"'{outcome.value}'" for outcome in OPEN)
-OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 8, 9  # places in such a row
+OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 10, 11  # places in such a row
 
 
 class Runs:
@@ -45,7 +67,15 @@ class Runs:
         self._jobs_table = tables.jobs
         self._codec = codec
         self._jobs = jobs
+        self._columns = [tables.runs.c[name] for name in RUN_COLUMNS]
         self._insert = Change(tables.runs, RUN_COLUMNS)
+        self._report = Change(
+            tables.runs,
+            ("job_id", "nominal_time", "notes", "epoch"),
+            key=2,
+            is_set=1,
+            guard="t.epoch = {epoch} AND t.outcome = 'running'",
+        )
         self._end = Change(
             tables.runs, (*END_COLUMNS, "epoch", "node"), key=2, is_set=len(END_COLUMNS) - 2, guard=IS_HELD
         )
@@ -57,15 +87,25 @@ class Runs:
         if connection.execute(job).first() is None:
             raise JobLookupError(run.job_id)
         moment = free = to_micros(run.nominal_time)
+        if not run.is_manual:
+            is_it = (runs.c.job_id == run.job_id) & (runs.c.nominal_time == moment)
+            known = connection.execute(select(*self._columns).where(is_it)).first()
+            if known is not None:
+                return run_of(known, self._codec)
         taken = select(runs.c.nominal_time).where(runs.c.job_id == run.job_id, runs.c.nominal_time >= moment)
-        for known in connection.execute(taken.order_by(runs.c.nominal_time)).scalars():
-            if known != free:
+        for other in connection.execute(taken.order_by(runs.c.nominal_time)).scalars():
+            if other != free:
                 break
             free += 1
         if free != moment:
             run = attrs.evolve(run, nominal_time=from_micros(free))
         bulk_of(connection).write(connection, self._insert, [run_values(run, self._codec)])
         return run
+
+    def report(self, connection: Connection, runs: Sequence[Run]) -> None:
+        """Store what runs tell of themselves; see `JobStore.report`."""
+        rows = [(*key_of(run), notes, run.epoch) for run, notes in zip(runs, notes_of_all(runs), strict=True)]
+        bulk_of(connection).write(connection, self._report, rows)
 
     def end_columns(self, runs: Sequence[Run]) -> Columns:
         """Return what `finish` needs of *runs*, column by column: what `END_COLUMNS` name, their epochs and nodes."""
@@ -78,6 +118,8 @@ class Runs:
             [None if run.retval is None else self._codec.encode_result(run.retval) for run in runs],
             [None if run.error is None else clip(run.error) for run in runs],
             [None if run.reason is None else clip(run.reason) for run in runs],
+            micros_of_all([run.due_time for run in runs]),
+            notes_of_all(runs),
             [run.epoch for run in runs],
             [run.node for run in runs],
         ]

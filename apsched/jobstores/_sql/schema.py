@@ -34,7 +34,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from apsched.run import Outcome
 
-REVISION = "0001"
+REVISION = "0002"
 LONGEST_NAME = 191  # characters of ids, aliases and tags; 4 bytes each, so that two fit an index of MySQL
 LONGEST_TEXT = 65_536  # characters of tracebacks and reasons
 
@@ -102,13 +102,15 @@ class TableNames:
     runs: str
     nodes: str
     tags: str
+    cancellations: str
     version: str
 
     @classmethod
     def after(cls, jobs: str) -> TableNames:
         """Return the names that go with a table of jobs called *jobs*."""
         stem = "apsched" if jobs == "apsched_jobs" else jobs
-        return cls(jobs, f"{stem}_runs", f"{stem}_nodes", f"{stem}_tags", f"{stem}_schema")
+        kinds = ("runs", "nodes", "tags", "cancellations", "schema")
+        return cls(jobs, *(f"{stem}_{kind}" for kind in kinds))
 
 
 class Tables:
@@ -122,10 +124,13 @@ class Tables:
 
     Attributes:
         names: How they are called.
-        jobs: One row a job. `due_time` says when to look at it; null while it is paused, quarantined or retired.
+        jobs: One row a job. `due_time` says when to look at it; null while it is paused, quarantined or retired, and if
+            it waits for another job, whose id is then in `follows`. `expects_success` is 1 or null.
         runs: One row a run.
         nodes: One row a node.
         tags: One row a tag of a job, to find jobs by.
+        cancellations: One row a run that somebody wants cancelled; a row says nothing any more when its epoch is past
+            or the run has ended. A table of its own, since a column would cost every run an entry in an index.
     """
 
     def __init__(self, name: str, schema: str | None = None, metadata: MetaData | None = None) -> None:
@@ -136,11 +141,12 @@ class Tables:
         self.runs: Table = self._runs()
         self.nodes: Table = self._nodes()
         self.tags: Table = self._tags()
+        self.cancellations: Table = self._cancellations()
 
     @property
     def all(self) -> tuple[Table, ...]:
         """All of them."""
-        return (self.jobs, self.runs, self.nodes, self.tags)
+        return (self.jobs, self.runs, self.nodes, self.tags, self.cancellations)
 
     def _jobs(self) -> Table:
         name = self.names.jobs
@@ -157,9 +163,13 @@ class Tables:
             Column("max_instances", Integer),
             Column("keep_runs", BigInteger),
             Column("definition", BYTES, nullable=False),
+            Column("follows", NAME),
+            Column("expects_success", SmallInteger),
             _partial(f"ix_{name}_due", ["executor", "due_time"], literal_column("due_time").is_not(None)),
             _partial(f"ix_{name}_state", ["state", "id"], literal_column("state").is_not(None)),
             _partial(f"ix_{name}_keep", ["keep_runs", "id"], literal_column("keep_runs").is_not(None)),
+            _partial(f"ix_{name}_follows", ["follows", "id"], literal_column("follows").is_not(None)),
+            _partial(f"ix_{name}_expects", ["expects_success", "id"], literal_column("expects_success").is_not(None)),
             schema=self.schema,
             **OPTIONS,
         )
@@ -185,8 +195,9 @@ class Tables:
             Column("error", LONG_TEXT),
             Column("reason", LONG_TEXT),
             Column("arguments", BYTES),
+            Column("notes", LONG_TEXT),
             _partial(f"ix_{name}_open", ["job_id", "nominal_time"], outcome_in(OPEN)).ddl_if(callable_=_has_partial),
-            _partial(f"ix_{name}_pending", ["job_id", "nominal_time"], outcome_in([Outcome.PENDING])).ddl_if(
+            _partial(f"ix_{name}_waiting", ["due_time", "job_id"], outcome_in([Outcome.PENDING])).ddl_if(
                 callable_=_has_partial
             ),
             _partial(f"ix_{name}_outcome", ["outcome", "nominal_time", "job_id"], ~outcome_in(COMMON)),
@@ -218,6 +229,19 @@ class Tables:
             Column("name", NAME, primary_key=True),
             Column("value", NAME, nullable=False),
             Index(f"ix_{name}_value", "name", "value", "job_id"),
+            schema=self.schema,
+            **OPTIONS,
+        )
+
+    def _cancellations(self) -> Table:
+        return Table(
+            self.names.cancellations,
+            self.metadata,
+            Column("job_id", NAME, primary_key=True),
+            Column("nominal_time", BigInteger, primary_key=True, autoincrement=False),
+            Column("epoch", Integer, nullable=False),
+            Column("node", NAME),
+            Column("reason", LONG_TEXT, nullable=False),
             schema=self.schema,
             **OPTIONS,
         )
