@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import anyio
 import attrs
 
-from apsched.clock import Clock
+from apsched.clock import Clock, Wakeup
+from apsched.engine.backfill import BackfillReport, OnRun, fill, times_to_fill
 from apsched.engine.entered import entered
 from apsched.engine.make_job import JobMaker, first_times
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError
@@ -23,8 +24,10 @@ from apsched.jobstores.base import Change, JobStore, RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 from apsched.triggers.base import BaseTrigger
 
+PERIOD = timedelta(seconds=0.25)  # between two looks at a run that is waited for
 HINT_PATIENCE = 5.0  # seconds that telling the nodes may take; they look by themselves, too
 STORE_ALIAS = "default"
+CANCELLED_BY_HAND = "cancelled by hand"
 
 logger: logging.Logger = logging.getLogger("apsched.desk")
 
@@ -161,18 +164,62 @@ class Desk:
 
     async def cancel_run(self, run_id: str) -> Run:
         """
-        Cancel a run that is pending, and return it.
+        Cancel a run that is pending, or ask the node that has it under way to do so.
+
+        Returns:
+            The run as it is now.
 
         Raises:
-            RunLookupError: There is no such run, or it is not pending; the message says which.
+            RunLookupError: There is no such run, or it has ended; the message says which.
             ValueError: That is not the id of a run.
         """
         run = await self._found(run_id)
-        cancelled = attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=self.now, reason="cancelled by hand")
-        if run.outcome is not Outcome.PENDING or not await self.store.finish([cancelled]):
+        cancelled = attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=self.now, reason=CANCELLED_BY_HAND)
+        if run.outcome is Outcome.PENDING and await self.store.finish([cancelled]):
+            await self.tell_nodes()
+            return cancelled
+        run = await self._found(run_id)
+        if run.outcome is not Outcome.RUNNING or not await self.store.ask_to_cancel(run, CANCELLED_BY_HAND):
             raise RunLookupError(run_id, _why_not(await self._found(run_id)))
         await self.tell_nodes()
-        return cancelled
+        return await self._found(run_id)
+
+    async def backfill(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        max_parallel: int = 1,
+        dry_run: bool = False,
+        on_run: OnRun | None = None,
+    ) -> BackfillReport:
+        """
+        Queue runs for nominal times of the past, which nodes start, and wait for them; see `AsyncScheduler.backfill`.
+
+        Args:
+            job_id: Its id.
+            start: The first nominal time at the earliest, aware.
+            end: The last one at the latest, aware.
+            max_parallel: How many of the runs may be queued or under way at a time.
+            dry_run: Whether nothing is run.
+            on_run: Called when a nominal time is done.
+        """
+        job = await self.job(job_id)
+        times = times_to_fill(job, start, end, self.now)
+        if dry_run:
+            return BackfillReport(job_id=job_id, nominal_times=tuple(times))
+
+        async def run_one(run: Run) -> tuple[Run, bool]:
+            kept = await self.store.add_run(run)
+            if kept.outcome.is_final:
+                return kept, True
+            await self.tell_nodes()
+            while not (kept := await self._found(run.id)).outcome.is_final:
+                await self.clock.wait(Wakeup(), self.now + PERIOD)
+            return kept, False
+
+        return await fill(job, times, max_parallel, run_one, on_run)
 
     async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
         _check_alias(jobstore)
@@ -203,4 +250,4 @@ def _check_alias(jobstore: str | None) -> None:
 def _why_not(run: Run) -> str:
     if run.outcome.is_final:
         return f"it has ended with the outcome {run.outcome.value!r}"
-    return f"it is under way on node {run.node}; cancel it there"
+    return f"it is {run.outcome.value} and has just changed; try again"

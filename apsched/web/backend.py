@@ -467,7 +467,7 @@ class Backend:
             jobs = await store.select(JobFilter(), GLANCED)
             runs = await store.runs(RunFilter(), GLANCED)
             found += [(job.id, job.next_run_time, job.quarantine) for job in jobs]
-            found += [(run.id, run.outcome, run.epoch) for run in runs]
+            found += [(run.id, run.outcome, run.epoch, run.report) for run in runs]
         return found
 
     # changes

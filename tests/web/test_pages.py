@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from apsched import AsyncScheduler
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apsched.run import Outcome
+from apsched.run import Attempt, Outcome, Report
 from apsched.web.app import create_app
 from tests.web.asking import EVIL, LOCAL, press, record
 from tests.web.calls import succeed
@@ -167,6 +167,26 @@ async def test_a_run_shows_its_steps_its_error_and_how_often_that_came_before(
     assert "same error" not in await text(http, "/run?id=sync@2026-11-21T09:38:00Z")
     await text(http, "/run?id=sync@2026-11-21T09:40:01Z", 404)
     await text(http, "/run?id=nonsense", 404)
+
+
+async def test_a_run_under_way_shows_its_attempts_its_progress_and_its_log(
+    scheduler: AsyncScheduler, http: httpx.AsyncClient
+) -> None:
+    earlier = Attempt(number=1, outcome=Outcome.FAILED, node="vm:1", error="Traceback ...\nOSError: no way\n")
+    await record(
+        scheduler,
+        "sync",
+        Outcome.RUNNING,
+        MINUTE,
+        attempts=(earlier,),
+        report=Report(progress=0.25, message="page 5 of 20", log="10:40:01 INFO <b>begun</b>\n"),
+        cancel_reason="it is not needed",
+    )
+    page = await text(http, "/run?id=sync@2026-11-21T09:40:00Z")
+    for words in ("OSError: no way", "25 %", "page 5 of 20", "&lt;b&gt;begun", "being cancelled: it is not needed"):
+        assert words in page
+    assert "every 2s" in page  # it follows what it does
+    assert "page 5 of 20" in await text(http, "/runs")
 
 
 async def test_a_job_page_explains_a_time(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:

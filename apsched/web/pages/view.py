@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
-from apsched.run import Run
+from apsched.run import Report, Run
 from apsched.triggers.words import describe
 from apsched.web.backend import Backend, State, StoredRun, state_of
 from apsched.web.charts.spark import BARS, sparkline
@@ -74,33 +74,9 @@ class RunRow:
     kind: str
 
     @property
-    def progress(self) -> float | None:
-        """How much of its work is done, from 0 to 1, as it has told."""
-        return getattr(self._report, "progress", None)
-
-    @property
-    def message(self) -> str | None:
-        """What it does, as it has told."""
-        return getattr(self._report, "message", None)
-
-    @property
-    def log(self) -> str | None:
-        """The last lines that it logged."""
-        return getattr(self._report, "log", None)
-
-    @property
-    def attempts(self) -> Sequence[Any]:
-        """The attempts before."""
-        return getattr(self.run, "attempts", ())
-
-    @property
-    def cancel_reason(self) -> str | None:
-        """Why it is to be cancelled."""
-        return getattr(self.run, "cancel_reason", None)
-
-    @property
-    def _report(self) -> Any:
-        return getattr(self.run, "report", None)
+    def report(self) -> Report:
+        """What it tells of itself."""
+        return self.run.report or Report()
 
 
 async def job_rows(backend: Backend, jobs: Sequence[Job], zone: tzinfo) -> list[JobRow]:
