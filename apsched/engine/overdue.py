@@ -15,6 +15,7 @@ from apsched.engine.bus import Bus
 from apsched.events import EVENT_JOB_OVERDUE, JobEvent
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, JobStore, RunFilter
+from apsched.logs import of_job
 from apsched.run import Outcome
 
 logger: logging.Logger = logging.getLogger("apsched.jobs")
@@ -89,7 +90,7 @@ class OverdueWatch:
                     self._tell(job, last)
             pauses.append(left.total_seconds())
         for job_id in self.overdue & self._seen.keys() - overdue:
-            logger.info("job %r is not overdue any more", job_id)
+            logger.info("job %r is not overdue any more", job_id, extra=of_job(job_id, self._alias))
         self.overdue = frozenset(overdue)
         if not pauses:
             return None
@@ -102,6 +103,6 @@ class OverdueWatch:
     def _tell(self, job: Job, last: datetime | None) -> None:
         since = "and no success is known" if last is None else f"and the last success was at {last.isoformat(sep=' ')}"
         detail = f"job {job.id!r} is expected to succeed within {job.expect_success_within:g} s, {since}"
-        logger.error("%s", detail)
+        logger.error("%s", detail, extra=of_job(job.id, self._alias))
         if self._bus.wants(EVENT_JOB_OVERDUE):
             self._bus.publish(JobEvent(EVENT_JOB_OVERDUE, job_id=job.id, jobstore=self._alias, detail=detail))

@@ -214,7 +214,7 @@ class Recorder:
     def _publish(self, finished: Finished) -> None:
         run = finished.run
         if finished.is_retried:
-            logger.warning("run %s waits: %s", run.id, run.reason)
+            logger.warning("run %s waits: %s", run.id, run.reason, extra=of_run(run, self._alias))
         elif run.outcome is Outcome.FAILED:
             logger.error("run %s failed\n%s", run.id, run.error or run.reason, extra=of_run(run, self._alias))
         elif run.outcome is Outcome.TIMED_OUT:

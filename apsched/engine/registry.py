@@ -25,6 +25,7 @@ from apsched.events import (
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError, SchedulerNotRunningError
 from apsched.job import Job, OnCrash, Overlap, check_alias, check_tags
 from apsched.jobstores.base import Change, JobFilter, Merge, RunFilter
+from apsched.logs import of_job
 from apsched.retry import Retry
 from apsched.run import Outcome, Run
 from apsched.triggers.base import BaseTrigger
@@ -300,7 +301,7 @@ class JobRegistry(Parts):
             except JobLookupError:
                 continue
             self._drafts.pop((alias, job_id), None)
-            logger.info("removed job %s from job store %r", job_id, alias)
+            logger.info("removed job %s from job store %r", job_id, alias, extra=of_job(job_id, alias))
             await self._tell_cancelled(alias, pending)
             self._publish(JobEvent, EVENT_JOB_REMOVED, job_id=job_id, jobstore=alias)
             await self._settle_removed(alias)
@@ -476,7 +477,12 @@ class JobRegistry(Parts):
             if job.next_run_time is not None or draft.is_timed:
                 kept.append(draft)
             else:
-                logger.warning("job %r is not added: its trigger %s has no time left", job.id, job.trigger)
+                logger.warning(
+                    "job %r is not added: its trigger %s has no time left",
+                    job.id,
+                    job.trigger,
+                    extra=of_job(job.id, None),
+                )
         new, merge = [draft.job for draft in kept], _merge_of(kept)
         if connection is None:
             jobs = await store.add(new, merge)
@@ -496,7 +502,7 @@ class JobRegistry(Parts):
     def _tell_added(self, alias: str, jobs: Sequence[Job]) -> None:
         if logger.isEnabledFor(logging.INFO):
             for job in jobs:
-                logger.info("added job %r to job store %r", job.name, alias)
+                logger.info("added job %r to job store %r", job.name, alias, extra=of_job(job.id, alias))
         if self._bus.wants(EVENT_JOB_ADDED):
             for job in jobs:
                 self._bus.publish(JobEvent(EVENT_JOB_ADDED, job_id=job.id, jobstore=alias))
@@ -543,7 +549,7 @@ class JobRegistry(Parts):
                 continue
             self._at(alias, [job])
             self._changed(alias)
-            logger.info("changed job %s in job store %r", job_id, alias)
+            logger.info("changed job %s in job store %r", job_id, alias, extra=of_job(job_id, alias))
             self._publish(JobEvent, EVENT_JOB_MODIFIED, job_id=job_id, jobstore=alias)
             return job
         raise JobLookupError(job_id)
