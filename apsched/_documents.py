@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from apsched.job import Job, OnCrash, Overlap
 from apsched.jobstores.base import Node
-from apsched.run import Run
+from apsched.retry import Retry
+from apsched.run import Attempt, Report, Run
+from apsched.triggers.after import NEVER
 from apsched.triggers.words import describe
 
 STORE = "default"  # the alias of a store that is opened without a scheduler
@@ -33,6 +35,29 @@ OutcomeText: TypeAlias = Literal[
 ]
 
 
+class RetryDocument(TypedDict):
+    """
+    When a run that has failed is attempted again.
+
+    Attributes:
+        max_attempts: How many attempts there are in all; null for any number.
+        backoff: Seconds before the second attempt.
+        factor: By which each later delay is longer than the last.
+        longest: Seconds that a delay has at most.
+        jitter: Up to so many seconds are added.
+        on: After which exceptions, as module:name.
+        give_up_at: How many seconds after the nominal time an attempt may begin at most; null for any number.
+    """
+
+    max_attempts: int | None
+    backoff: Seconds
+    factor: float
+    longest: Seconds
+    jitter: Seconds
+    on: list[str]
+    give_up_at: Seconds | Literal["next_run"] | None
+
+
 class JobDocument(TypedDict):
     """
     A job: what runs, when, and how.
@@ -45,7 +70,8 @@ class JobDocument(TypedDict):
         state: Whether it runs at its times; a quarantined job is one that cannot be read or run, and is kept.
         trigger: What says its times, as the program writes it.
         trigger_words: The same in English, for people.
-        next_run_time: When it is due next; null if it is paused.
+        next_run_time: When it is due next; null if it is paused, or waits for another job.
+        follows: The id of the job whose runs it follows; null if it has times of its own.
         args: Positional arguments; what JSON has no form for is the text that Python shows.
         kwargs: Keyword arguments; what JSON has no form for is the text that Python shows.
         executor: The alias of the executor that runs it.
@@ -55,6 +81,8 @@ class JobDocument(TypedDict):
         overlap: What becomes of a time beyond that.
         on_crash: What becomes of a run whose node dies.
         timeout: How many seconds a run may take; null for any number.
+        retry: When a run that has failed is attempted again; null for never.
+        expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
         quarantine: Why it is quarantined; null if all is well.
@@ -68,6 +96,7 @@ class JobDocument(TypedDict):
     trigger: str
     trigger_words: str
     next_run_time: Instant | None
+    follows: str | None
     args: list[Any]
     kwargs: dict[str, Any]
     executor: str
@@ -77,9 +106,32 @@ class JobDocument(TypedDict):
     overlap: Overlap
     on_crash: OnCrash
     timeout: Seconds | None
+    retry: RetryDocument | None
+    expect_success_within: Seconds | None
     keep_runs: int | None
     tags: dict[str, str]
     quarantine: str | None
+
+
+class AttemptDocument(TypedDict):
+    """
+    An earlier attempt at a nominal time, that failed.
+
+    Attributes:
+        number: From 1 on.
+        outcome: How it ended.
+        node: The node that made it; null if none did.
+        started_at: When the callable was entered; null if it was not.
+        finished_at: When that was decided.
+        error: The end of the traceback of what the callable raised, or why it ended.
+    """
+
+    number: int
+    outcome: OutcomeText
+    node: str | None
+    started_at: Instant | None
+    finished_at: Instant | None
+    error: str | None
 
 
 class RunDocument(TypedDict):
@@ -95,8 +147,9 @@ class RunDocument(TypedDict):
         reason: Why it did not run, did not end by itself, or was run again; null if there is nothing to say.
         is_manual: Whether it was started by hand.
         attempt: The number of the attempt, from 1 on.
+        attempts: Those before it, oldest first, the last 20 of them.
         node: The node that has or had it; null if none has.
-        due_time: The nominal time and its jitter.
+        due_time: The nominal time and its jitter; of a later attempt, when that is due.
         claimed_at: When a node claimed it; null if none has.
         started_at: When the callable was entered; null if it was not.
         finished_at: When the outcome was decided; null if it is not.
@@ -106,6 +159,10 @@ class RunDocument(TypedDict):
         count: For how many nominal times it stands; null for more than a thousand.
         retval: What the callable returned; what JSON has no form for is the text that Python shows.
         error: The traceback of what the callable raised; null if it raised nothing.
+        progress: How much of its work is done, from 0 to 1; null if it has not said.
+        message: What it does, as it says; null if it has not.
+        log: The last lines that it logged; null if there are none.
+        cancel_reason: Why it is to be cancelled, while its node has not seen to that; otherwise null.
     """
 
     id: str
@@ -116,6 +173,7 @@ class RunDocument(TypedDict):
     reason: str | None
     is_manual: bool
     attempt: int
+    attempts: list[AttemptDocument]
     node: str | None
     due_time: Instant
     claimed_at: Instant | None
@@ -127,6 +185,10 @@ class RunDocument(TypedDict):
     count: int | None
     retval: Any
     error: str | None
+    progress: float | None
+    message: str | None
+    log: str | None
+    cancel_reason: str | None
 
 
 class NodeDocument(TypedDict):
@@ -164,7 +226,8 @@ def job_document(job: Job, store: str = STORE) -> JobDocument:
         "state": state_of(job),
         "trigger": str(job.trigger),
         "trigger_words": describe(job.trigger),
-        "next_run_time": instant_or_none(job.next_run_time),
+        "next_run_time": None if job.next_run_time == NEVER else instant_or_none(job.next_run_time),
+        "follows": job.follows,
         "args": [document_of(value) for value in job.args],
         "kwargs": {name: document_of(value) for name, value in job.kwargs.items()},
         "executor": job.executor,
@@ -174,9 +237,23 @@ def job_document(job: Job, store: str = STORE) -> JobDocument:
         "overlap": job.overlap,
         "on_crash": job.on_crash,
         "timeout": job.timeout,
+        "retry": None if job.retry is None else _retry_document(job.retry),
+        "expect_success_within": job.expect_success_within,
         "keep_runs": job.keep_runs,
         "tags": dict(job.tags),
         "quarantine": job.quarantine,
+    }
+
+
+def _retry_document(retry: Retry) -> RetryDocument:
+    return {
+        "max_attempts": retry.max_attempts,
+        "backoff": retry.backoff,
+        "factor": retry.factor,
+        "longest": retry.longest,
+        "jitter": retry.jitter,
+        "on": list(retry.on),
+        "give_up_at": retry.give_up_at,
     }
 
 
@@ -189,6 +266,7 @@ def state_of(job: Job) -> State:
 
 def run_document(run: Run, store: str = STORE) -> RunDocument:
     """Return what is told of a run, which is in the store of the alias *store*."""
+    report = run.report or Report()
     return {
         "id": run.id,
         "store": store,
@@ -198,6 +276,7 @@ def run_document(run: Run, store: str = STORE) -> RunDocument:
         "reason": run.reason,
         "is_manual": run.is_manual,
         "attempt": run.attempt,
+        "attempts": [_attempt_document(attempt) for attempt in run.attempts],
         "node": run.node,
         "due_time": instant(run.due_time),
         "claimed_at": instant_or_none(run.claimed_at),
@@ -209,6 +288,21 @@ def run_document(run: Run, store: str = STORE) -> RunDocument:
         "count": run.count,
         "retval": document_of(run.retval),
         "error": run.error,
+        "progress": report.progress,
+        "message": report.message,
+        "log": report.log,
+        "cancel_reason": run.cancel_reason,
+    }
+
+
+def _attempt_document(attempt: Attempt) -> AttemptDocument:
+    return {
+        "number": attempt.number,
+        "outcome": attempt.outcome.value,
+        "node": attempt.node,
+        "started_at": instant_or_none(attempt.started_at),
+        "finished_at": instant_or_none(attempt.finished_at),
+        "error": attempt.error,
     }
 
 

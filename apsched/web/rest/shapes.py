@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
-from apsched._documents import Instant, JobDocument, NodeDocument, OutcomeText, RunDocument, State
+from apsched._documents import Instant, JobDocument, NodeDocument, OutcomeText, RunDocument, Seconds, State
 from apsched.job import OnCrash, Overlap
 
 Limit: TypeAlias = Annotated[int, ("minimum", 1), ("maximum", 1000), ("default", 50)]
@@ -20,7 +20,7 @@ class TriggerSettings(TypedDict):
     A trigger of a kind, such as {"type": "cron", "settings": {"hour": 3, "minute": 30}}.
 
     Attributes:
-        type: The kind: date, interval, cron, calendarinterval, and, or, or that of a plugin.
+        type: The kind: date, interval, cron, calendarinterval, after, and, or, or that of a plugin.
         settings: The arguments that it takes in Python. Of "and" and "or", the triggers are given as the list
             "triggers", each in this form or as text.
     """
@@ -146,6 +146,30 @@ class TriggerAsked(TypedDict):
     count: NotRequired[Count]
 
 
+class RetrySettings(TypedDict, total=False):
+    """
+    When a run that has failed is attempted again.
+
+    Attributes:
+        max_attempts: How many attempts there are in all; null for any number.
+        backoff: Seconds before the second attempt.
+        factor: By which each later delay is longer than the last.
+        longest: Seconds that a delay has at most.
+        jitter: Up to so many seconds are added.
+        on: After which exceptions, as module:name.
+        give_up_at: How many seconds after the nominal time an attempt may begin at most; "next_run" for as long as the
+            next nominal time has not come; null for any number.
+    """
+
+    max_attempts: FromOne | None
+    backoff: Seconds
+    factor: Annotated[float, ("minimum", 1)]
+    longest: Seconds
+    jitter: Seconds
+    on: list[str]
+    give_up_at: Seconds | Literal["next_run"] | None
+
+
 class NewJob(TypedDict):
     """
     A job to add.
@@ -165,6 +189,8 @@ class NewJob(TypedDict):
         overlap: What becomes of a time beyond that.
         on_crash: What becomes of a run whose node dies.
         timeout: How many seconds a run may take; null for any number.
+        retry: When a run that has failed is attempted again; null for never.
+        expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
         next_run_time: When it runs first, in place of what the trigger says; null to add it paused.
@@ -186,6 +212,8 @@ class NewJob(TypedDict):
     overlap: NotRequired[Overlap]
     on_crash: NotRequired[OnCrash]
     timeout: NotRequired[MoreThanZero | None]
+    retry: NotRequired[RetrySettings | None]
+    expect_success_within: NotRequired[MoreThanZero | None]
     keep_runs: NotRequired[FromZero | None]
     tags: NotRequired[dict[str, str]]
     next_run_time: NotRequired[Instant | None]
@@ -210,6 +238,8 @@ class JobChange(TypedDict, total=False):
         overlap: What becomes of a time beyond that.
         on_crash: What becomes of a run whose node dies.
         timeout: How many seconds a run may take; null for any number.
+        retry: When a run that has failed is attempted again; null for never.
+        expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
         next_run_time: When it runs next, once, in place of what the trigger says; null pauses it.
@@ -227,6 +257,8 @@ class JobChange(TypedDict, total=False):
     overlap: Overlap
     on_crash: OnCrash
     timeout: MoreThanZero | None
+    retry: RetrySettings | None
+    expect_success_within: MoreThanZero | None
     keep_runs: FromZero | None
     tags: dict[str, str]
     next_run_time: Instant | None

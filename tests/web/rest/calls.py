@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
+
+from apsched import current_run
+
 
 def work(*args: Any, **kwargs: Any) -> Any:
     return [*args, kwargs]
@@ -14,6 +18,9 @@ def fail() -> None:
 
 
 async def wait() -> None:
-    import anyio
-
     await anyio.sleep_forever()
+
+
+def half() -> None:
+    current_run().progress(0.5, "half of it")
+    raise OSError("the disk is full")

@@ -50,6 +50,35 @@ async def test_what_json_has_no_form_for_is_shown_as_text(
     assert run["retval"] == "[nan, {1, 2}, b'x', '\\ud800', {}]"
 
 
+async def test_earlier_attempts_and_what_a_run_tells_of_itself_are_shown(client: Client, clock: VirtualClock) -> None:
+    retry = {"max_attempts": 2, "backoff": 60, "on": ["builtins:OSError"]}
+    added = await client.ask(
+        "POST", "/jobs", json={"func": "tests.web.rest.calls:half", "trigger": "@daily", "id": "half", "retry": retry}
+    )
+    await client.ask("POST", "/jobs/half/run")
+    await clock.advance(61)
+
+    (run,) = (await client.ask("GET", "/runs?job=half")).json()["runs"]
+
+    assert (added.json()["retry"]["max_attempts"], added.json()["retry"]["backoff"]) == (2, 60)
+    assert (run["outcome"], run["attempt"], run["progress"], run["message"]) == ("failed", 2, 0.5, "half of it")
+    (attempt,) = run["attempts"]
+    assert (attempt["number"], attempt["outcome"]) == (1, "failed")
+    assert attempt["error"].endswith("OSError: the disk is full\n")
+
+
+async def test_a_job_that_follows_another_one_has_no_time_of_its_own(client: Client, clock: VirtualClock) -> None:
+    trigger = {"type": "after", "settings": {"job": "load"}}
+    work = "tests.web.rest.calls:work"
+    await client.ask("POST", "/jobs", json={"func": work, "trigger": "@daily", "id": "load"})
+    added = (await client.ask("POST", "/jobs", json={"func": work, "trigger": trigger, "id": "report"})).json()
+    await client.ask("POST", "/jobs/load/run")
+    await clock.run_until_idle()
+
+    assert (added["next_run_time"], added["follows"], added["state"]) == (None, "load", "scheduled")
+    assert len((await client.ask("GET", "/runs?job=report")).json()["runs"]) == 1
+
+
 async def test_a_run_is_cancelled_once(client: Client, scheduler: AsyncScheduler, clock: VirtualClock) -> None:
     await scheduler.add_job(wait, "cron", hour=5, id="wait")
     run_id = (await client.ask("POST", "/jobs/wait/run")).json()["id"]
