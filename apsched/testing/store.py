@@ -21,8 +21,8 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 KEEP_RUNS = 1_000_000  # of each job, so that no test misses one
 METHODS = (
-    *("add", "add_run", "beat", "claimed", "clear", "finish", "get", "join", "leave", "next_run_time", "nodes"),
-    *("prune", "reap", "remove", "runs", "select", "take_due", "update"),
+    *("add", "add_run", "ask_to_cancel", "asked_to_cancel", "beat", "claimed", "clear", "finish", "get", "join"),
+    *("leave", "next_run_time", "nodes", "prune", "reap", "remove", "report", "runs", "select", "take_due", "update"),
 )
 
 
@@ -131,6 +131,8 @@ class FaultyJobStore(MemoryJobStore):
 
     add = _failing(MemoryJobStore.add)
     add_run = _failing(MemoryJobStore.add_run)
+    ask_to_cancel = _failing(MemoryJobStore.ask_to_cancel)
+    asked_to_cancel = _failing(MemoryJobStore.asked_to_cancel)
     claimed = _failing(MemoryJobStore.claimed)
     clear = _failing(MemoryJobStore.clear)
     finish = _failing(MemoryJobStore.finish)
@@ -141,6 +143,7 @@ class FaultyJobStore(MemoryJobStore):
     prune = _failing(MemoryJobStore.prune)
     reap = _failing(MemoryJobStore.reap)
     remove = _failing(MemoryJobStore.remove)
+    report = _failing(MemoryJobStore.report)
     select = _failing(MemoryJobStore.select)
     update = _failing(MemoryJobStore.update)
     runs = _failing(MemoryJobStore.runs)

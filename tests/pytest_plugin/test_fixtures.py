@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from apsched import AsyncScheduler, Outcome
 from apsched.events import EVENT_JOB_ABANDONED, EVENT_JOBSTORE_FAILED, EVENT_JOBSTORE_RECOVERED, EVENT_NODE_LOST
 from apsched.exceptions import SchedulerNotRunningError
 from apsched.job import OnCrash
+from apsched.jobstores.base import JobStore
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.testing import BlockingClock, Cluster, FaultyJobStore, VirtualClock
 from apsched.testing import assert_fired as assert_fired_of
+from apsched.testing.store import METHODS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -139,6 +142,18 @@ def test_a_fault_that_cannot_happen_is_refused(
 
     with pytest.raises(ValueError, match=message):
         apsched_store.fail_next(method, error, times=times)
+
+
+async def test_every_call_of_the_port_may_fail(apsched_store: FaultyJobStore) -> None:
+    port = {name for name, method in vars(JobStore).items() if iscoroutinefunction(method) and not name.startswith("_")}
+    assert {*port - {"add_in"}, "beat"} == set(METHODS)  # a store in memory has no transactions to add jobs in
+
+    apsched_store.cut()
+    for name in METHODS:
+        if name != "beat":
+            method = getattr(apsched_store, name)
+            with pytest.raises(ConnectionResetError, match=f"{name} does not arrive"):
+                await method()
 
 
 # clusters
