@@ -35,12 +35,14 @@ from apsched.exceptions import (
 from apsched.job import Job
 from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._notes import notes_to_text
 from apsched.jobstores._redis._connection import Connection
 from apsched.jobstores._redis._packing import rows_of
 from apsched.jobstores._redis._rows import (
     CODES,
     ORPHANED_REASON,
     StoredJob,
+    followed_key_of,
     id_of,
     is_retired,
     key_of,
@@ -56,7 +58,7 @@ from apsched.jobstores._redis._rows import (
 from apsched.jobstores._unfit import Unfit
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
 from apsched.notifiers.base import Notifier
-from apsched.run import Outcome, Plan, Planner, Run
+from apsched.run import Outcome, Plan, Planner, Run, following
 from apsched.serializers.base import Serializer, unreadable_arguments
 from apsched.serializers.pickle import PickleSerializer
 
@@ -76,6 +78,9 @@ STORED = 1  # what the script `finish` answers if a run is stored as it came
 
 Put: TypeAlias = tuple[Job, bytes]
 """A job to store, and the state that it must have; empty if it must be new."""
+
+Followers: TypeAlias = dict[bytes, tuple[bytes, list[Job]]]
+"""Id of a job -> what stands for its followers, and these, as they were read."""
 
 
 class RedisJobStore(BlockingMethods):
@@ -262,6 +267,8 @@ class RedisJobStore(BlockingMethods):
                 self._codec.encode(job),
                 (job.quarantine or "").encode("utf-8", "backslashreplace"),
                 job.executor.encode(),
+                followed_key_of(job),
+                b"" if job.expect_success_within is None else b"1",
             )
 
     async def _put(self, rows: Sequence[tuple[bytes, ...]]) -> list[int]:
@@ -310,6 +317,8 @@ class RedisJobStore(BlockingMethods):
             last = _known_key(after)
             if await self._fetch([last]) == [None]:
                 raise JobLookupError(after)
+        if where.expects_success:
+            return await self._select_expecting(where, limit, last)
         found: dict[bytes, Job] = {}  # a job that moves on while pages are read may come twice
         is_plain = where == JobFilter()
         while limit is None or len(found) < limit:
@@ -323,6 +332,19 @@ class RedisJobStore(BlockingMethods):
                 break
             last, score = rows[-1][:2]
         return list(found.values())
+
+    async def _select_expecting(self, where: JobFilter, limit: int | None, after: bytes) -> list[Job]:
+        """Return jobs from the index of those that are to succeed now and then."""
+        score, reply = await self._run("expecting", after)
+        rows = rows_of(reply, 2)
+        keys = [key for key, place in rows if not after or (float(place), key) > (float(score or "inf"), after)]
+        found: list[Job] = []
+        for first in range(0, len(keys), CHUNK):
+            some = await self._fetch(keys[first : first + CHUNK])
+            found += [stored.job for stored in some if stored is not None and where.accepts(stored.job)]
+            if limit is not None and len(found) >= limit:
+                break
+        return found[:limit]
 
     # claims
 
@@ -394,9 +416,9 @@ class RedisJobStore(BlockingMethods):
 
     def _read_claims(self, reply: bytes) -> list[tuple[StoredJob, Run]]:
         found = []
-        for key, state, definition, nominal, row in rows_of(reply, 5):
+        for key, state, definition, nominal, row, notes in rows_of(reply, 6):
             stored = read_job(self._codec, key, state, definition, resolve=True)
-            run = read_run(self._codec, stored.job.id, nominal, row)
+            run = read_run(self._codec, stored.job.id, nominal, row, notes)
             if run is not None:
                 found.append((stored, run))
         return found
@@ -511,33 +533,91 @@ class RedisJobStore(BlockingMethods):
 
     async def _add_run(self, run: Run) -> Run:
         _, row = write_run(self._codec, run)
-        nominal = await self._run("add_run", _known_key(run.job_id), micros(run.nominal_time), row, self._keep_runs)
-        if nominal is None:
+        key, moves = _known_key(run.job_id), int(run.is_manual)
+        reply = await self._run("add_run", key, micros(run.nominal_time), row, self._keep_runs, moves)
+        if reply is None:
             raise JobLookupError(run.job_id)
+        ((nominal, taken, notes),) = rows_of(reply, 3)
+        if taken:
+            return read_run(self._codec, run.job_id, nominal, taken, notes) or run
         moment = from_micros(int(nominal))
         return run if moment == run.nominal_time else attrs.evolve(run, nominal_time=moment)
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
-        answers = await self._bridge.call(self._finish, runs)
-        return [run for run, answer in zip(runs, answers, strict=True) if answer]
+        answers, followers = await self._bridge.call(self._finish, runs)
+        return [run for run, answer in zip(runs, answers, strict=True) if answer] + followers
 
     async def _finish(
         self, runs: Sequence[Run], claims: Sequence[Run] | None = None, *, is_exact: bool = False
-    ) -> list[int]:
+    ) -> tuple[list[int], list[Run]]:
         """
-        Store *runs*, each if its claim, which stands at the same place of *claims*, holds.
+        Store *runs*, each if its claim, which stands at the same place of *claims*, holds, and those that follow.
 
-        With *is_exact*, another claim of the same node and epoch does not count.
+        With *is_exact*, another claim of the same node and epoch does not count. Where jobs follow, the first script
+        writes nothing and tells which; the second one writes all, if the same ones follow as they were then.
+
+        Returns:
+            What became of each, and the runs that follow.
         """
         if not runs:
-            return []
-        args: list[str | bytes | int] = []
-        for run, claim in zip(runs, runs if claims is None else claims, strict=True):
+            return [], []
+        args: list[str | bytes | int] = [self._keep_runs, len(runs)]
+        notes: list[bytes | str | int] = []
+        for number, (run, claim) in enumerate(zip(runs, runs if claims is None else claims, strict=True), 1):
             args += (key_of(run.job_id), micros(run.nominal_time), claim.epoch, name_of(claim.node))
             args.append(micros(claim.claimed_at) if is_exact else "")
             args += write_run(self._codec, run)
-        digits: bytes = await self._run("finish", *args)
-        return [digit - ord("0") for digit in digits]
+            if run.attempts or run.report is not None:
+                notes += (number, notes_to_text(run) or "")
+        args.append(len(notes) // 2)
+        args += notes
+        known: Followers = {}
+        followers: list[Run] = []
+        more: list[str | bytes | int] = []
+        for _ in range(ATTEMPTS):
+            reply: bytes | list[bytes] = await self._run("finish", *args, *more)
+            if isinstance(reply, bytes):
+                answers = [digit - ord("0") for digit in reply]
+                made = zip(followers, answers[len(runs) :], strict=True)
+                return answers[: len(runs)], [run for run, answer in made if answer]
+            known |= self._read_followers(*reply)
+            followers, more = self._follow(runs, known)
+        raise self._too_busy(runs[0].job_id)
+
+    def _read_followers(self, marks: bytes, rows: bytes) -> Followers:
+        found: Followers = {key: (mark, []) for key, mark in rows_of(marks, 2)}
+        for followed, key, state, definition, quarantine in rows_of(rows, 5):
+            if state and not is_retired(state):
+                found[followed][1].append(read_job(self._codec, key, state, definition, quarantine).job)
+        return found
+
+    def _follow(self, runs: Sequence[Run], known: Followers) -> tuple[list[Run], list[str | bytes | int]]:
+        """Return the runs that follow *runs*, and what the script `finish` takes of them."""
+        made: list[Run] = []
+        args: list[str | bytes | int] = [len(known)]
+        for key, (mark, _) in known.items():
+            args += (key, mark)
+        for number, run in enumerate(runs, 1):
+            for job in known.get(key_of(run.job_id), (b"", ()))[1]:
+                if (follower := following(job, run)) is not None:
+                    made.append(follower)
+                    args += (number, key_of(job.id), write_run(self._codec, follower)[1])
+        return made, args
+
+    async def report(self, runs: Sequence[Run]) -> None:
+        args: list[str | bytes | int] = []
+        for run in runs:
+            args += (key_of(run.job_id), micros(run.nominal_time), run.epoch, notes_to_text(run) or "")
+        if args:
+            await self._bridge.call(lambda: self._run("report", *args))
+
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        args = (key_of(run.job_id), micros(run.nominal_time), run.epoch, reason.encode("utf-8", "backslashreplace"))
+        return bool(await self._bridge.call(self._run, "ask", *args))
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        rows = rows_of(await self._bridge.call(self._run, "asked", name_of(owner)), 4)
+        return [run for row in rows if (run := self._read_named(*row)) is not None and run.cancel_reason is not None]
 
     # history
 
@@ -568,9 +648,9 @@ class RedisJobStore(BlockingMethods):
         while len(found) < limit:
             count = min(CHUNK, limit - len(found)) if where == RunFilter(job_id=where.job_id) else CHUNK
             bound = "+inf" if latest is None else latest
-            rows = rows_of(await self._run("runs", key, code, bound, earliest, last, count), 2)
-            for name, row in rows:
-                run = self._read_named(name, row)
+            rows = rows_of(await self._run("runs", key, code, bound, earliest, last, count), 4)
+            for name, row, notes, cancel_reason in rows:
+                run = self._read_named(name, row, notes, cancel_reason)
                 if run is not None and where.accepts(run) and (after is None or _place(run) < _place(after)):
                     found.append(run)
             if len(rows) < count or (where.since is not None and _nominal(rows[-1][0]) < to_micros(where.since)):
@@ -578,9 +658,9 @@ class RedisJobStore(BlockingMethods):
             last = rows[-1][0]
         return found[:limit]
 
-    def _read_named(self, name: bytes, row: bytes) -> Run | None:
+    def _read_named(self, name: bytes, row: bytes, notes: bytes, cancel_reason: bytes) -> Run | None:
         nominal, _, key = name.partition(b":")
-        return read_run(self._codec, id_of(key), nominal, row)
+        return read_run(self._codec, id_of(key), nominal, row, notes, cancel_reason)
 
     async def prune(self, before: datetime, limit: int) -> int:
         forgotten = skip = is_last = 0
@@ -636,20 +716,24 @@ class RedisJobStore(BlockingMethods):
     async def _reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
         doomed: list[str | bytes | int] = [part for node, beat in dead.items() for part in (name_of(node), beat)]
         settled: list[Run] = []
-        while rows := rows_of(await self._run("reap", CHUNK, *doomed), 5):
+        followers: list[Run] = []
+        while rows := rows_of(await self._run("reap", CHUNK, *doomed), 7):
             doomed = []
             claims, successors = [], []
-            for key, state, definition, nominal, row in rows:
+            for key, state, definition, nominal, row, notes, cancel_reason in rows:
                 stored = read_job(self._codec, key, state, definition) if state else None
-                run = self._read_named(b"%s:%s" % (nominal, key), row)
+                run = self._read_named(b"%s:%s" % (nominal, key), row, notes, cancel_reason)
                 if run is not None:
                     claims.append(run)
-                    successors.append(after_crash(None if stored is None else stored.job, run))
-            answers = await self._finish(successors, claims)
+                    successor = after_crash(None if stored is None else stored.job, run)
+                    successor.cancel_reason = None
+                    successors.append(successor)
+            answers, made = await self._finish(successors, claims)
+            followers += made
             settled += [_settled(run, answer) for run, answer in zip(successors, answers, strict=True) if answer]
             if not any(answers):  # what is left is damaged
                 break
-        return settled
+        return settled + followers
 
     def notifier(self) -> Notifier | None:
         if not self._clients.can_listen:

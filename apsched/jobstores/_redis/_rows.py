@@ -17,6 +17,7 @@ import attrs
 from apsched.exceptions import TransientJobError
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._notes import notes_from_text
 from apsched.run import Outcome, Plan, Run
 from apsched.serializers.base import Unstorable
 
@@ -76,6 +77,22 @@ def key_of(job_id: str) -> bytes:
 def id_of(key: bytes) -> str:
     """Return the id of the job that Redis knows as *key*."""
     return key.decode("utf-8", "surrogateescape")
+
+
+def followed_key_of(job: Job) -> bytes:
+    """
+    Return the id of the job that *job* follows as Redis has it; empty if it follows none.
+
+    Raises:
+        TransientJobError: It holds half of a surrogate pair.
+    """
+    if job.follows is None:
+        return b""
+    try:
+        return key_of(job.follows)
+    except TransientJobError:
+        reason = "the id of the job that it follows holds characters that cannot be written as UTF-8; name another"
+        raise TransientJobError(job.id, reason) from None
 
 
 @lru_cache(1000)
@@ -172,14 +189,30 @@ def write_run(codec: JobCodec, run: Run) -> tuple[str, bytes]:
     return code, head + json.dumps(body).encode() + b"\n" + (arguments or b"") + (result or b"")
 
 
-def read_run(codec: JobCodec, job_id: str, nominal: bytes, row: bytes) -> Run | None:
-    """Return the run of that row; if it is damaged, what of it can be read, with the reason; None if nothing can."""
+def read_run(
+    codec: JobCodec, job_id: str, nominal: bytes, row: bytes, notes: bytes = b"", cancel_reason: bytes = b""
+) -> Run | None:
+    """
+    Return the run of that row; if it is damaged, what of it can be read, with the reason; None if nothing can.
+
+    Args:
+        codec: Reads arguments and results.
+        job_id: The id of its job.
+        nominal: Its nominal time.
+        row: What `write_run` returned.
+        notes: Its attempts and its report; empty if it has none.
+        cancel_reason: Why it is to be cancelled; empty if it is not.
+    """
     head, _, rest = row.partition(b"\n")
     body, _, values = rest.partition(b"\n")
     try:
         run = _read_head(job_id, nominal, head)
     except (ValueError, KeyError, OverflowError):
         return None
+    if notes:
+        run.attempts, run.report = notes_from_text(notes)
+    if cancel_reason:
+        run.cancel_reason = cancel_reason.decode("utf-8", "replace")
     try:
         due, run.first_nominal_time, run.count, is_manual, reason, run.error, size = _read_body(body)
         run.due_time, run.is_manual = due, is_manual

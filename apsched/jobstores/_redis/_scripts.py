@@ -28,7 +28,24 @@ class Script:
 
 
 REPEATABLE = frozenset(
-    {"enter", "fetch", "select", "next", "release", "claimed", "finish", "runs", "join", "leave", "nodes", "reap"}
+    {
+        "ask",
+        "asked",
+        "claimed",
+        "enter",
+        "expecting",
+        "fetch",
+        "finish",
+        "join",
+        "leave",
+        "next",
+        "nodes",
+        "reap",
+        "release",
+        "report",
+        "runs",
+        "select",
+    }
 )
 
 

@@ -1,5 +1,8 @@
--- Queue a run. ARGV: job, nominal time, run, how many runs are kept by default.
--- Returns: the nominal time that it got; nothing if there is no such job.
+-- Queue a run.
+-- ARGV: job, nominal time, run, how many runs are kept by default, whether it moves on where its nominal time is taken
+-- (1 or 0).
+-- Returns: nothing if there is no such job; else in a row: the nominal time that it got, the run that has taken it, and
+-- the notes of that; these are empty if it was queued.
 
 -- Digit by digit, as it were: numbers are exact to the year 2255 only.
 local function next_microsecond(nominal)
@@ -15,23 +18,19 @@ local function next_microsecond(nominal)
   return string.format('%s%.0f%07d', sign, high, low)
 end
 
-local id, default = ARGV[1], tonumber(ARGV[4])
+local id, nominal, row, default, may_move = unpack(ARGV)
 local text = call('HGET', STATES, id)
 local state = read_state(text)
 if not state or state.status == 'R' then return false end
-local nominal = ARGV[2]
-while call('HEXISTS', RUNS, nominal .. ':' .. id) == 1 do
+local taken = call('HGET', RUNS, nominal .. ':' .. id)
+if taken and may_move ~= '1' then
+  return pack({ nominal }, { taken }, read_notes({ nominal .. ':' .. id }))
+end
+while taken do
   nominal = next_microsecond(nominal)
+  taken = call('HGET', RUNS, nominal .. ':' .. id)
 end
-local name = nominal .. ':' .. id
-put_run(name, nominal, nil, 'P', ARGV[3])
+enqueue(id, text, nominal, row, default)
 write_runs()
-call('ZADD', HISTORY, nominal, name)
-call('ZADD', HISTORY_OF .. id, nominal, nominal)
-call('ZADD', PENDING .. id, nominal, nominal)
-if call('ZCARD', HISTORY_OF .. id) > (state.kept == '' and default or tonumber(state.kept)) then
-  call('ZADD', PRUNABLE, 'NX', '-inf', id)
-end
-revise(id, text)
 line_up(id, state)
-return nominal
+return pack({ nominal }, {}, {})

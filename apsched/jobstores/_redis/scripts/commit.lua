@@ -2,8 +2,8 @@
 -- ARGV: node, how many runs are kept by default; then for each: id, state, executor, its new state without revision ('':
 -- quarantined, 'M': marked, since other nodes may run it; the next is why), next run time (none if the job is
 -- finished), how many runs, and of each: nominal time, code, run.
--- Returns: nothing if the node is dead; else for each, with commas between: '' if it is left out, or '+' and for each run 1, or 0 if that
--- nominal time is recorded already.
+-- Returns: nothing if the node is dead; else for each, with commas between: '' if it is left out, or '+' and for each
+-- run 1, or 0 if that nominal time is recorded already.
 local node, default = ARGV[1], tonumber(ARGV[2])
 if not is_alive(node) then return false end
 
@@ -54,7 +54,7 @@ local function add_runs(plan, kept)
         running[id] = with(running[id], nominal)
         claims[#claims + 1] = name
       elseif code == 'P' then
-        call('ZADD', PENDING .. id, nominal, nominal)
+        call('ZADD', PENDING .. id, due_of(ARGV[run + 2]), nominal)
       end
     end
   end
@@ -124,6 +124,7 @@ for _, index in ipairs(queues) do
 end
 in_parts('ZREM', ORDER, finished)
 in_parts('HDEL', MARKS, finished)
+in_parts('SREM', EXPECTING, finished)
 in_parts('SADD', RETIRED, finished)
 for executor, list in pairs(idle) do in_parts('ZREM', DUE .. executor, list) end
 bury_all(finished, running, is_pending or entered.P)

@@ -21,12 +21,17 @@ local ORDER = TAG .. ':order'              -- zset: the jobs by next run time
 local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and have open runs
 local REVISION = TAG .. ':revision'        -- number: the last one given
 local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are neither paused nor quarantined
-local READY = TAG .. ':ready:'             -- zset of an executor: jobs of which a pending run may start
+local READY = TAG .. ':ready:'             -- zset of an executor: jobs by when a pending run is due and may start
+local EXPECTING = TAG .. ':expecting'      -- set: jobs that are to succeed now and then
+local FOLLOWS = TAG .. ':follows'          -- hash: job -> the job that it follows
+local FOLLOWERS = TAG .. ':followers:'     -- hash of a job: jobs that follow it -> the revision since which they do
 local HELD = TAG .. ':held'                -- zset: jobs that a node is planning for, by when others need not heed that
 local RUNS = TAG .. ':runs'                -- hash: nominal:job -> run
+local NOTES = TAG .. ':notes'              -- hash: nominal:job -> earlier attempts at a run, and what it reports
+local ASKED = TAG .. ':asked'              -- hash: nominal:job -> epoch|node|why that node is to cancel that claim
 local HISTORY = TAG .. ':history'          -- zset: the runs by nominal time
 local HISTORY_OF = TAG .. ':history:'      -- zset of a job: its nominal times
-local PENDING = TAG .. ':pending:'         -- zset of a job: the nominal times that wait
+local PENDING = TAG .. ':pending:'         -- zset of a job: the nominal times that wait, by when they are due
 local RUNNING = TAG .. ':running'          -- hash: job -> the nominal times under way, with spaces between
 local OUTCOME = TAG .. ':outcome:'         -- zset of an outcome other than success: its runs by nominal time
 local PRUNABLE = TAG .. ':prunable'        -- zset: jobs with more runs than are kept, by when one of them is too old
@@ -162,13 +167,13 @@ local function write_running(texts)
   in_parts('HDEL', RUNNING, gone)
 end
 
--- Let the index of pending runs say whether one of this job may start.
+-- Let the index of pending runs say from when on one of this job may start.
 local function line_up(id, state)
-  local first = call('ZRANGE', PENDING .. id, 0, 0)[1]
+  local due = call('ZRANGE', PENDING .. id, 0, 0, 'WITHSCORES')[2]
   local key = READY .. state.executor
-  if first and (state.limit == 0 or count_running(id) < state.limit)
+  if due and (state.limit == 0 or count_running(id) < state.limit)
     and call('HEXISTS', QUARANTINE, id) == 0 then
-    call('ZADD', key, first, id)
+    call('ZADD', key, due, id)
   else
     call('ZREM', key, id)
   end
@@ -207,6 +212,34 @@ local function read_run(row)
   return { code = code, epoch = epoch, claimed = claimed, started = started, finished = finished, node = node, body = body }
 end
 
+-- Return the text of when a run is due.
+local function due_of(row)
+  return match(row, '^[^\n]*\n%[(%-?%d+)')
+end
+
+-- Return what is noted of runs; mostly there is nothing, of any.
+local function read_notes(names)
+  return call('EXISTS', NOTES) == 1 and read_all('HMGET', NOTES, names) or {}
+end
+
+-- Return the epoch and the node of the claim that is to be cancelled, and why.
+local function read_asked(text)
+  return match(text or '', '^(%d+)|([^|]*)|(.*)$')
+end
+
+-- Return why runs are to be cancelled, by the nodes that have them.
+local function read_cancel_reasons(names, found)
+  local reasons = {}
+  if call('EXISTS', ASKED) == 1 then
+    for index, text in ipairs(read_all('HMGET', ASKED, names)) do
+      local run = text and read_run(found[index])
+      local epoch, node, reason = read_asked(text)
+      reasons[index] = run and run.code == 'R' and run.epoch == epoch and run.node == node and reason
+    end
+  end
+  return reasons
+end
+
 -- Return the row of a run with another head.
 local function with_head(row, run, code, epoch, claimed, finished, node)
   local head = table.concat({ code, epoch, claimed, run.started, finished, node }, '|')
@@ -241,6 +274,20 @@ local function write_runs()
   for code, list in pairs(entered) do in_parts('ZADD', OUTCOME .. code, list) end
 end
 
+-- Let a run of a job in the list wait; `write_runs` and then `line_up` are to follow.
+local function enqueue(id, text, nominal, row, default)
+  local name = nominal .. ':' .. id
+  put_run(name, nominal, nil, 'P', row)
+  call('ZADD', HISTORY, nominal, name)
+  call('ZADD', HISTORY_OF .. id, nominal, nominal)
+  call('ZADD', PENDING .. id, due_of(row), nominal)
+  local kept = read_state(text).kept
+  if call('ZCARD', HISTORY_OF .. id) > tonumber(kept == '' and default or kept) then
+    call('ZADD', PRUNABLE, 'NX', '-inf', id)
+  end
+  revise(id, text)
+end
+
 -- Close the pending runs of a job that is removed: code X says so.
 local function cancel_pending(id)
   local nominals = call('ZRANGE', PENDING .. id, 0, -1)
@@ -259,6 +306,15 @@ local function cancel_pending(id)
   call('DEL', PENDING .. id)
 end
 
+-- Let a job follow no other.
+local function unfollow(id)
+  local followed = call('HGET', FOLLOWS, id)
+  if followed then
+    call('HDEL', FOLLOWS, id)
+    call('HDEL', FOLLOWERS .. followed, id)
+  end
+end
+
 -- Remove a job that is in the list.
 local function forget(id, state)
   call('HDEL', DEFINITIONS, id)
@@ -267,6 +323,8 @@ local function forget(id, state)
   call('HDEL', MARKS, id)
   call('ZREM', ORDER, id)
   call('ZREM', HELD, id)
+  call('SREM', EXPECTING, id)
+  unfollow(id)
   call('ZADD', PRUNABLE, 'NX', '-inf', id)
   if state then
     call('ZREM', DUE .. state.executor, id)

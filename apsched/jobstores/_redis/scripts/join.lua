@@ -6,7 +6,9 @@ call('DEL', QUARANTINE, MARKS)
 for _, id in ipairs(ids) do
   local state = get_state(id)
   if state then
-    if state.status == 'L' and state.next_run ~= '' then call('ZADD', DUE .. state.executor, state.next_run, id) end
+    if state.status == 'L' and state.next_run ~= '' and call('HEXISTS', FOLLOWS, id) == 0 then
+      call('ZADD', DUE .. state.executor, state.next_run, id)
+    end
     line_up(id, state)
   end
 end

@@ -3,7 +3,7 @@
 -- many jobs the node has tried in vain, of each its id and its mark; then for each executor: its alias, how many runs
 -- it may take.
 -- Returns: nothing if the node is dead; else
---   of each claimed run, in a row: job, state, definition, nominal time, run;
+--   of each claimed run, in a row: job, state, definition, nominal time, run, notes;
 --   of each held job: id, state, definition;
 --   of each open run of these: the place of its job, nominal time, run;
 --   of each of all these jobs, if there are marks: id, mark.
@@ -13,10 +13,9 @@ local time = server_time()
 local until_when = string.format('%d', time + ARGV[3])
 local is_unfit, unfit, first = read_unfit(4)
 
-local claimed, claims = {}, {}
+local claimed, claims, has_notes = {}, {}, call('EXISTS', NOTES) == 1
 
-local function claim(id, state, text, definition)
-  local nominal = call('ZRANGE', PENDING .. id, 0, 0)[1]
+local function claim(id, nominal, text, definition)
   local name = nominal .. ':' .. id
   local old = call('HGET', RUNS, name)
   local run = read_run(old)
@@ -27,12 +26,13 @@ local function claim(id, state, text, definition)
   put_run(name, nominal, run.code, 'R', row)
   call('HSET', RUNNING, id, with(call('HGET', RUNNING, id), nominal))
   claims[#claims + 1] = name
-  for _, value in ipairs({ id, text, definition, nominal, row }) do claimed[#claimed + 1] = value end
+  local notes = has_notes and call('HGET', NOTES, name) or ''
+  for _, value in ipairs({ id, text, definition, nominal, row, notes }) do claimed[#claimed + 1] = value end
   return 1
 end
 
 local function claim_pending(executor, free)
-  for _, id in ipairs(call('ZRANGE', READY .. executor, 0, free + unfit - 1)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', READY .. executor, '-inf', now, 'LIMIT', 0, free + unfit)) do
     if free == 0 then break end
     local text = call('HGET', STATES, id)
     local state = read_state(text)
@@ -44,8 +44,10 @@ local function claim_pending(executor, free)
       local definition = call('HGET', DEFINITIONS, id) or ''
       text = revise(id, text)
       local running = count_running(id)
-      while free > 0 and (state.limit == 0 or running < state.limit) and call('EXISTS', PENDING .. id) == 1 do
-        local count = claim(id, state, text, definition)
+      while free > 0 and (state.limit == 0 or running < state.limit) do
+        local nominal = call('ZRANGEBYSCORE', PENDING .. id, '-inf', now, 'LIMIT', 0, 1)[1]
+        if not nominal then break end
+        local count = claim(id, nominal, text, definition)
         free = free - count
         running = running + count
       end
@@ -111,7 +113,7 @@ for index, row in ipairs(read_all('HMGET', RUNS, names)) do
 end
 local marked = {}
 if call('EXISTS', MARKS) == 1 then
-  for at = 1, #claimed, 5 do marked[#marked + 1] = claimed[at] end
+  for at = 1, #claimed, 6 do marked[#marked + 1] = claimed[at] end
   for _, id in ipairs(ids) do marked[#marked + 1] = id end
 end
 return {

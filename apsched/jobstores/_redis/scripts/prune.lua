@@ -6,6 +6,8 @@ local JOBS = 50    -- at a time
 local YOUNG = 100  -- runs of a job that are looked at although they are too young
 local limit = tonumber(before)
 
+local has_notes = call('EXISTS', NOTES) == 1
+
 local function ended_at(run, nominal)
   return run.started ~= '' and run.finished ~= '' and run.finished or nominal
 end
@@ -13,6 +15,7 @@ end
 local function drop(id, nominal, code)
   local name = nominal .. ':' .. id
   call('HDEL', RUNS, name)
+  if has_notes then call('HDEL', NOTES, name) end
   call('ZREM', HISTORY, name)
   call('ZREM', HISTORY_OF .. id, nominal)
   if code == 'X' then code = 'C' end

@@ -1,13 +1,14 @@
 -- Add and change jobs, all or none.
 -- ARGV, for each: id, the state it must have ('': it must not be in the list), its new state without revision,
--- next run time ('': paused), definition, why it is quarantined ('': it is not), executor.
+-- next run time ('': paused), definition, why it is quarantined ('': it is not), executor, the job that it follows ('':
+-- none), whether it is to succeed now and then (1).
 -- Returns: the places in ARGV, from 0, of jobs whose state is another one; nothing is written if there are any.
 local ids = {}
-for at = 1, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
+for at = 1, #ARGV, 9 do ids[#ids + 1] = ARGV[at] end
 local states = read_all('HMGET', STATES, ids)
 local refused = {}
 for index, text in ipairs(states) do
-  local expected = ARGV[index * 7 - 5]
+  local expected = ARGV[index * 9 - 7]
   local state = read_state(text)
   if expected == '' and text and not (state and state.status == 'R') or expected ~= '' and text ~= expected then
     refused[#refused + 1] = index - 1
@@ -17,9 +18,10 @@ if #refused > 0 then return refused end
 
 local revision = call('INCRBY', REVISION, #ids) - #ids
 local definitions, changed, order, due = {}, {}, {}, {}
+local any_follows = call('EXISTS', FOLLOWS) == 1
 for index, id in ipairs(ids) do
-  local at = index * 7 - 6
-  local rest, next_run, definition, quarantine, executor = unpack(ARGV, at + 2, at + 6)
+  local at = index * 9 - 8
+  local rest, next_run, definition, quarantine, executor, followed, is_expecting = unpack(ARGV, at + 2, at + 8)
   local place = 2 * index - 1
   definitions[place], definitions[place + 1] = id, definition
   changed[place], changed[place + 1] = id, string.format('%d|%s', revision + index, rest)
@@ -31,15 +33,22 @@ for index, id in ipairs(ids) do
     call('SREM', RETIRED, id)
     call('HDEL', QUARANTINE, id)
     call('HDEL', MARKS, id)
+    call('SREM', EXPECTING, id)
     call('ZADD', PRUNABLE, '-inf', id)
   end
   if old then
     call('ZREM', DUE .. old.executor, id)
     call('ZREM', READY .. old.executor, id)
   end
+  if any_follows then unfollow(id) end
+  if followed ~= '' then
+    call('HSET', FOLLOWS, id, followed)
+    call('HSET', FOLLOWERS .. followed, id, revision + index)
+  end
+  if is_expecting == '1' then call('SADD', EXPECTING, id) end
   if quarantine ~= '' then
     call('HSET', QUARANTINE, id, quarantine)
-  elseif next_run ~= '' then
+  elseif next_run ~= '' and followed == '' then
     local list = due[executor] or {}
     due[executor] = list
     list[#list + 1] = next_run

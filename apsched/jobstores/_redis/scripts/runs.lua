@@ -1,7 +1,7 @@
 -- Read a page of runs, the latest first.
 -- ARGV: the job ('': all), the code of their outcome ('': all), latest and earliest nominal time, the run before the
 -- page as nominal:job ('': none), how many.
--- Returns of each, in a row: nominal:job, run.
+-- Returns of each, in a row: nominal:job, run, notes, why it is to be cancelled.
 local id, code, latest, earliest, after, count = unpack(ARGV)
 local key = id ~= '' and HISTORY_OF .. id or code ~= '' and OUTCOME .. code or HISTORY
 local member = after
@@ -17,4 +17,4 @@ if id ~= '' then
   for index, nominal in ipairs(found) do found[index] = nominal .. ':' .. id end
 end
 local stored = read_all('HMGET', RUNS, found)
-return pack(found, stored)
+return pack(found, stored, read_notes(found), read_cancel_reasons(found, stored))
