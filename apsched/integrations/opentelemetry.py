@@ -76,7 +76,8 @@ class Telemetry:
         scheduler = AsyncScheduler(middleware=[telemetry.trace])
         telemetry.watch(scheduler)
 
-    Each of the two last lines does without the other: spans come from the middleware, metrics from watching.
+    Spans come from the middleware, metrics from watching. Either does without the other, but the spans of a scheduler
+    that is not watched have no links, and do not name the callable.
 
     Args:
         tracer_provider: Where the spans go; None: the global one.

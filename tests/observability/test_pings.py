@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apsched import AsyncScheduler, Outcome
+from apsched import AsyncScheduler, Outcome, Retry
 from apsched.integrations import pings
 from apsched.integrations.pings import Pings
 from apsched.schedulers.background import BackgroundScheduler
@@ -95,6 +95,22 @@ async def test_runs_ping_the_url_of_their_job(
     service.wait("/ok?create=1", "/bad/fail", "/late/fail")
     assert all(body == "" for _, body in service.asked)
     assert len(service.asked) == 3
+
+
+async def test_an_attempt_that_is_made_again_is_no_failure(
+    apsched_scheduler: AsyncScheduler, apsched_clock: VirtualClock, service: Service
+) -> None:
+    Pings(apsched_scheduler, {"bad": f"{service.url}/bad", "ok": f"{service.url}/ok"})
+    await apsched_scheduler.add_job(fail, id="bad", retry=Retry(max_attempts=2))
+    await apsched_clock.advance(1)
+    await apsched_scheduler.add_job(print, id="ok")
+    await apsched_clock.advance(1)
+    service.wait("/ok")
+    before = list(service.asked)
+    await apsched_clock.advance(minutes=1)
+
+    service.wait("/bad/fail")
+    assert before == [("/ok", "")]
 
 
 async def test_starts_and_errors_are_told_where_that_is_wanted(

@@ -12,7 +12,7 @@ import sentry_sdk
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from apsched import AsyncScheduler
+from apsched import AsyncScheduler, Retry
 from apsched.integrations.sentry import SentryCrons, schedule_of
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.testing import BlockingClock, Cluster, VirtualClock
@@ -118,6 +118,19 @@ async def test_a_run_whose_node_died_is_an_error_under_the_same_id(apsched_clust
     assert sentry.statuses[0] == ("job", "in_progress")
     assert sentry.statuses[-1] == ("job", "error")
     assert len({item["check_in_id"] for item in sentry.checkins}) == 1
+
+
+async def test_attempts_at_one_run_are_one_check_in_and_one_error(
+    apsched_options: dict[str, Any], apsched_clock: VirtualClock, sentry: Kept
+) -> None:
+    async with AsyncScheduler(**apsched_options) as scheduler:
+        SentryCrons(scheduler)
+        await scheduler.add_job(fail, "interval", hours=1, id="job", retry=Retry(max_attempts=3))
+        await apsched_clock.advance(minutes=70)
+
+    assert [status for _, status in sentry.statuses] == ["in_progress"] * 3 + ["error"]
+    assert len({item["check_in_id"] for item in sentry.checkins}) == 1
+    assert [error["contexts"]["apsched run"]["attempt"] for error in sentry.errors] == [3]
 
 
 async def test_jobs_without_a_schedule_have_a_monitor_if_their_tag_names_one(
