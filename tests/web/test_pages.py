@@ -63,7 +63,7 @@ async def test_a_search_finds_ids_names_callables_and_tags(scheduler: AsyncSched
     await scheduler.add_job("os:getcwd", "cron", hour=2, id="beta", tags={"team": "ops"})
     await scheduler.pause_job("beta")
     for query, found in {
-        "q=ALPH": ["alpha"],
+        "q=ALPHA": ["alpha"],
         "q=books": ["alpha"],
         "q=posix:getcwd": ["beta"],
         "q=team%3Dops": ["beta"],

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 WINDOW = timedelta(hours=24)
 JOINED = timedelta(minutes=20)  # times that are no further apart become one bar
-EVERY = 3  # hours between two lines
+EVERY, SIXTH = 3, 6  # hours between two lines, and between two labels where there is little room
 
 
 @attrs.frozen(kw_only=True)
@@ -22,11 +22,13 @@ class Tick:
         percent: Where, from 0 to 100.
         label: What stands below it.
         is_midnight: Whether a day begins there.
+        is_sixth: Whether its label stays where there is little room.
     """
 
     percent: float
     label: str
     is_midnight: bool
+    is_sixth: bool
 
 
 def ticks(now: datetime, zone: tzinfo) -> list[Tick]:
@@ -38,7 +40,10 @@ def ticks(now: datetime, zone: tzinfo) -> list[Tick]:
         local, percent = hour.astimezone(zone), _percent(hour, now)
         if local.minute == 0 and local.hour % EVERY == 0 and 0 <= percent <= 100:
             label = f"{local:%a}" if local.hour == 0 else f"{local:%H:%M}"
-            found.append(Tick(percent=percent, label=label if 2 < percent < 98 else "", is_midnight=local.hour == 0))
+            shown = label if 2 < percent < 98 else ""
+            found.append(
+                Tick(percent=percent, label=shown, is_midnight=local.hour == 0, is_sixth=local.hour % SIXTH == 0)
+            )
     return found
 
 
