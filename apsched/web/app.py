@@ -30,6 +30,7 @@ from apsched.web import calendar
 from apsched.web.backend import Backend, open_store
 from apsched.web.pages import routes
 from apsched.web.refusals import RefusedError
+from apsched.web.rest import manual
 from apsched.web.rest.serving import routes as rest_routes
 from apsched.web.security import SECURITY_HEADERS, Access, Authorize, Guard
 from apsched.web.state import Web
@@ -103,6 +104,7 @@ def create_app(
     app = Starlette(
         routes=[
             *rest_routes(),
+            *manual.routes(),
             *calendar.routes(),
             *routes(),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),

@@ -16,6 +16,7 @@ PROBLEMS = {
     403: "Whoever asks may not do this.",
     404: "There is no such thing.",
     409: "That cannot be done any more, or not twice.",
+    413: "The body is too long.",
     415: "The body is not JSON.",
     422: "The request says something else than what is described here.",
     503: "The job store cannot be reached, or the scheduler does not run.",
@@ -103,5 +104,9 @@ def _answer(operation: Operation, named: dict[str, Any]) -> dict[str, Any]:
 
 def _problems(operation: Operation) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": schema_of(Problem, {})}}
-    statuses = {*ALWAYS, *operation.problems, *((415,) if operation.body is not None else ())}
-    return {str(status): {"description": PROBLEMS[status], "content": content} for status in sorted(statuses)}
+    return {str(status): {"description": PROBLEMS[status], "content": content} for status in statuses_of(operation)}
+
+
+def statuses_of(operation: Operation) -> list[int]:
+    """Return the statuses of the problems by which an operation may be answered."""
+    return sorted({*ALWAYS, *operation.problems, *((413, 415) if operation.body is not None else ())})

@@ -99,7 +99,7 @@ class ExplanationAsked(TypedDict):
 
     Attributes:
         job: The id of the job; it may be gone already.
-        at: A nominal time: what became of it, or will?
+        at: A nominal time; it is told what became or will become of it.
         count: How many next times are told.
         store: The alias of the store; by default all stores.
     """
