@@ -136,7 +136,8 @@ def serving(folder: Path, *command: str) -> Generator[tuple[subprocess.Popen[byt
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(PROGRAMS)}
+    stores = {"default": {"type": "sqlalchemy", "url": "sqlite:///stock.sqlite", "timeout": PATIENCE}}
+    environment = {**os.environ, "PYTHONPATH": str(PROGRAMS), "FLASK_SCHEDULER_JOBSTORES": json.dumps(stores)}
     with (
         (folder / "output.txt").open("wb") as file,
         subprocess.Popen(
@@ -156,7 +157,10 @@ def serving(folder: Path, *command: str) -> Generator[tuple[subprocess.Popen[byt
 def ask(port: int, method: str, path: str) -> Any:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         connection.request(method, path)
-        return json.loads(connection.getresponse().read())
+        response = connection.getresponse()
+        text = response.read().decode()
+        assert response.status in (200, 201), text
+        return json.loads(text)
 
 
 def wait_until_it_serves(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
