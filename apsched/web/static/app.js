@@ -65,7 +65,8 @@
   body.addEventListener("htmx:beforeSwap", (event) => {
     if (!("livePart" in event.target.dataset)) return;
     const chosen = getSelection();
-    if (event.target.querySelector("details[open]") || (!chosen.isCollapsed && event.target.contains(chosen.anchorNode))) event.detail.shouldSwap = false;
+    const isRead = !chosen.isCollapsed && chosen.anchorNode.parentElement?.closest("[data-live-part]");
+    if (isRead || document.querySelector("[data-live-part] details[open]")) event.detail.shouldSwap = false;
   });
 
   // --- what actions say
