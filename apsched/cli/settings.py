@@ -119,6 +119,8 @@ def _read(path: Path, tables: tuple[str, ...]) -> Any:
         raise ValueError(f"{path} cannot be read: {exc}") from None
     for name in tables:
         found = found.get(name, {})
+        if not isinstance(found, dict):
+            raise ValueError(f"{name} in {path} must be a table, got {found!r}; write [{'.'.join(tables)}]")
     return found
 
 

@@ -135,6 +135,17 @@ def test_a_bad_file_of_settings_is_told(text: str, problem: str, shell: Shell, t
     assert problem in done.err
 
 
+@pytest.mark.parametrize(("text", "name"), [("tool = 3", "tool"), ('tool.apsched = "x"', "apsched")])
+def test_what_should_be_a_table_of_settings_and_is_none_is_told(
+    text: str, name: str, shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    done = shell("list")
+
+    assert (done.code, f"{name} in pyproject.toml must be a table" in done.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
