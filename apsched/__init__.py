@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from apsched.async_scheduler import AsyncScheduler
+    from apsched.engine.backfill import BackfillReport
     from apsched.engine.current import current_run
     from apsched.engine.explain import Explanation
     from apsched.engine.health import ExecutorHealth, Health, LoopHealth, StoreHealth
@@ -26,6 +27,7 @@ __all__ = [
     "After",
     "AsyncScheduler",
     "Attempt",
+    "BackfillReport",
     "CallNext",
     "ExecutorHealth",
     "Explanation",
@@ -52,6 +54,7 @@ _HOMES = {
     "After": "apsched.triggers.after",
     "Attempt": "apsched.run",
     "AsyncScheduler": "apsched.async_scheduler",
+    "BackfillReport": "apsched.engine.backfill",
     "CallNext": "apsched.engine.middleware",
     "ExecutorHealth": "apsched.engine.health",
     "Explanation": "apsched.engine.explain",

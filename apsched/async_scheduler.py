@@ -22,13 +22,13 @@ from apsched._job_files import JobFiles
 from apsched._log_lines import seen_by
 from apsched._portal import drive
 from apsched.clock import Clock, SystemClock
+from apsched.engine.backfill import Backfills
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import CALLERS as LISTENER_CALLERS
 from apsched.engine.bus import Bus, Listener
 from apsched.engine.entered import entered
 from apsched.engine.health import ExecutorHealth, Health, LoopHealth
 from apsched.engine.hints import listen
-from apsched.engine.history import RunHistory
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
 from apsched.engine.membership import new_node_id
 from apsched.engine.middleware import Middleware, middleware_of
@@ -107,7 +107,7 @@ class _Part:
         await self.closed.wait()
 
 
-class AsyncScheduler(JobFiles, RunHistory):
+class AsyncScheduler(JobFiles, Backfills):
     """
     Runs jobs at their times, on asyncio and on trio.
 

@@ -22,6 +22,7 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "remove": "remove_job",
     "trigger": "trigger_job",
     "cancel": "cancel_run",
+    "backfill": "backfill_job",
     "tail": "tail_runs",
     "simulate": "simulate",
     "add": "add_job",

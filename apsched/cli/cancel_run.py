@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import click
 
 from apsched._documents import run_document
@@ -11,9 +10,7 @@ from apsched.cli.completion import complete_open_runs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
-from apsched.exceptions import RunLookupError
-from apsched.jobstores.base import RunFilter
-from apsched.run import Outcome, Run, parse_run_id
+from apsched.run import Outcome
 
 
 @click.command(
@@ -25,34 +22,18 @@ from apsched.run import Outcome, Run, parse_run_id
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:
     """
-    Cancel runs that are pending.
+    Cancel runs that are pending or under way.
 
-    A run that is under way can be cancelled by its own node only, with the verb cancel_run.
+    A run that is under way is ended by its node: a coroutine is cancelled, a worker process terminated; a thread cannot
+    be ended and is let go.
     """
 
     async def work(desk: Desk) -> int:
         async def cancel(run_id: str) -> Done:
-            run = await _found(desk, run_id)
-            cancelled = attrs.evolve(
-                run, outcome=Outcome.CANCELLED, finished_at=desk.now, reason="cancelled by hand, from a shell"
-            )
-            if run.outcome is not Outcome.PENDING or not await desk.store.finish([cancelled]):
-                raise RunLookupError(run_id, _why_not(await _found(desk, run_id)))
-            return f"{run_id} is cancelled.", run_document(cancelled)
+            run = await desk.cancel_run(run_id)
+            what = "is cancelled" if run.outcome is Outcome.CANCELLED else f"will be cancelled by its node, {run.node}"
+            return f"{run_id} {what}.", run_document(run)
 
         return await each(desk, ids, cancel, as_json=as_json, key="runs")
 
     return at_desk(settings, work)
-
-
-async def _found(desk: Desk, run_id: str) -> Run:
-    job_id, moment = parse_run_id(run_id)
-    for run in await desk.store.runs(RunFilter(job_id=job_id, since=moment, until=moment), 1):
-        return run
-    raise RunLookupError(run_id)
-
-
-def _why_not(run: Run) -> str:
-    if run.outcome.is_final:
-        return f"it has ended with the outcome {run.outcome.value!r}"
-    return f"it is under way on node {run.node}; cancel it there"

@@ -18,7 +18,7 @@ from apsched.clock import Clock, Wakeup
 from apsched.engine.backfill import BackfillReport, OnRun, fill, times_to_fill
 from apsched.engine.entered import entered
 from apsched.engine.make_job import JobMaker, first_times
-from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError
+from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
 from apsched.job import Job, check_args, check_kwargs
 from apsched.jobstores.base import Change, JobStore, RunFilter
 from apsched.run import Outcome, Run, parse_run_id
@@ -204,11 +204,19 @@ class Desk:
             max_parallel: How many of the runs may be queued or under way at a time.
             dry_run: Whether nothing is run.
             on_run: Called when a nominal time is done.
+
+        Raises:
+            JobLookupError: There is no such job.
+            SchedulerNotRunningError: No node uses the store.
+            ValueError: A value is out of range.
+            TypeError: The job has no times of its own.
         """
         job = await self.job(job_id)
         times = times_to_fill(job, start, end, self.now)
         if dry_run:
             return BackfillReport(job_id=job_id, nominal_times=tuple(times))
+        if all(node.is_dead for node in await self.store.nodes()):
+            raise SchedulerNotRunningError("no node of the job store gives signs of life; start one, which runs the job")
 
         async def run_one(run: Run) -> tuple[Run, bool]:
             kept = await self.store.add_run(run)

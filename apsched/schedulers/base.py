@@ -239,6 +239,7 @@ class BaseScheduler:
     export_jobs = plain(AsyncScheduler.export_jobs)
     import_jobs = plain(AsyncScheduler.import_jobs)
     get_runs = plain(AsyncScheduler.get_runs)
+    backfill = plain(AsyncScheduler.backfill)
     cancel_run = plain(AsyncScheduler.cancel_run)
     explain = plain(AsyncScheduler.explain)
     health = plain(AsyncScheduler.health)

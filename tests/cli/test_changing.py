@@ -208,3 +208,43 @@ def test_a_bad_schedule_file_is_told(text: str, problem: str, shell: Shell, tmp_
 def test_the_demo_takes_its_own_options(shell: Shell) -> None:
     with pytest.raises(SystemExit):
         shell("demo", "--help")
+
+
+def test_what_has_no_record_is_made_up_for_by_the_nodes_of_the_store(
+    store: str, shell: Shell, tmp_path: Path
+) -> None:
+    times = ("--from", "2026-11-02", "--to", "2026-11-05")
+    told = shell("backfill", "nightly", *times, "--dry-run")
+    assert told.out.splitlines() == [
+        "3 nominal times; those that have a record are left as they are.",
+        *(f"2026-11-0{day} 03:00:00" for day in (2, 3, 4)),
+    ]
+
+    done = shell("backfill", "nightly", *times)
+    assert (done.code, done.out) == (1, "")
+    assert "no node of the job store gives signs of life" in done.err
+
+    (tmp_path / "schedule.toml").write_text(SCHEDULE)
+    command = [sys.executable, "-u", "-m", "apsched.cli", "run", "schedule.toml", "--store", store]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment) as node:
+        try:
+            assert node.stdout is not None
+            while "served" not in node.stdout.readline():
+                pass
+            done = shell("backfill", "nightly", *times, "--parallel", "2")
+            again = shell("backfill", "nightly", *times, "--json").json
+        finally:
+            node.send_signal(signal.SIGTERM)
+
+    assert (done.code, done.out) == (0, "3 runs made up for: 3 succeeded; 0 had a record.\n")
+    assert (again["recorded"], again["outcomes"], again["failed"]) == (3, {}, [])
+    runs = shell("runs", "nightly", "--until", "2026-11-06", "--json").json["runs"]
+    assert [run["nominal_time"][:10] for run in runs] == ["2026-11-04", "2026-11-03", "2026-11-02"]
+
+
+def test_a_backfill_of_the_future_is_refused(store: str, shell: Shell) -> None:
+    done = shell("backfill", "nightly", "--from", "now", "--to", "+2d")
+
+    assert (done.code, done.out) == (1, "")
+    assert "end of a backfill must not be after now" in done.err
