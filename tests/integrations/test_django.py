@@ -323,6 +323,19 @@ def test_a_failure_has_its_class_and_its_traceback(tasks: Any) -> None:
         _ = result.return_value
 
 
+def test_a_task_is_attempted_again_and_each_failure_is_an_error(tasks: Any) -> None:
+    backend = "apsched.integrations.django.tasks.SchedulerBackend"
+    options = {"retry": {"max_attempts": 2, "backoff": 0}}
+    with override_settings(TASKS={"default": {"BACKEND": backend, "OPTIONS": options}}):
+        result = tasks.fail.enqueue("{")
+        with started():
+            finished(result)
+
+    assert [error.exception_class for error in result.errors] == [json.JSONDecodeError] * 2
+    assert (result.status, result.attempts) == ("FAILED", 2)
+    assert result.started_at < result.last_attempted_at
+
+
 def test_a_task_gets_its_context(tasks: Any) -> None:
     result = tasks.who_am_i.enqueue()
 
