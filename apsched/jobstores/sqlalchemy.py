@@ -36,6 +36,7 @@ from apsched.jobstores._sql.engines import (
     parse_url,
     sync_engine_of,
 )
+from apsched.jobstores._sql.followers import Followers
 from apsched.jobstores._sql.history import History
 from apsched.jobstores._sql.jobs import Jobs
 from apsched.jobstores._sql.migrate import check_tables, find_revision, migrate
@@ -135,11 +136,12 @@ class SQLAlchemyJobStore(BlockingMethods):
         )
         self._codec = JobCodec(serializer, allowed_modules)
         self._jobs = Jobs(self._tables, self._codec)
-        self._runs = Runs(self._tables, self._codec, self._jobs)
+        self._followers = Followers(self._tables, self._codec, self._jobs)
+        self._runs = Runs(self._tables, self._codec, self._jobs, self._followers)
         self._unfit = Unfit()
         self._claims = Claims(self._tables, self._codec, self._jobs, self._runs, self._unfit)
         self._cancellations = Cancellations(self._tables, self._codec)
-        self._nodes = Nodes(self._tables, self._codec, self._jobs, self._cancellations)
+        self._nodes = Nodes(self._tables, self._codec, self._jobs, self._cancellations, self._followers)
         self._history = History(self._tables, self._codec, self._cancellations)
         self._pruning = Pruning(self._tables)
         self._opened: Transactions | None = None
@@ -251,10 +253,12 @@ class SQLAlchemyJobStore(BlockingMethods):
             return []
         ordered = sorted(runs, key=attrgetter("job_id"))  # so that no two of these transactions wait for each other
         columns = self._runs.end_columns(ordered)
-        work = partial(self._runs.finish, runs=ordered, columns=columns, now=_now())
         if self._url.get_backend_name() == "postgresql" and all(run.outcome.is_final for run in runs):
-            return await self._query(work, len(runs))  # one statement, which may be repeated even if it was carried out
-        return await self._run(work, len(runs))
+            at_once = partial(self._runs.finish_at_once, runs=ordered, columns=columns)
+            stored = await self._query(at_once, len(runs))  # it may be repeated even if it was carried out
+            if stored is not None:
+                return stored
+        return await self._run(partial(self._runs.finish, runs=ordered, columns=columns, now=_now()), len(runs))
 
     async def report(self, runs: Sequence[Run]) -> None:
         if not runs:

@@ -92,7 +92,9 @@ class Bulk(ABC):
         self.write_columns(connection, *first)
         self.write_columns(connection, *second)
 
-    def write_then(self, connection: Connection, change: Change, columns: Columns, then: str) -> int | None:
+    def write_then(
+        self, connection: Connection, change: Change, columns: Columns, then: str, unless: str
+    ) -> int | None:
         """
         Carry out *change*, an update, and *then* as one statement, and return how many rows were written.
 
@@ -101,9 +103,10 @@ class Bulk(ABC):
             change: The update.
             columns: Its values.
             then: A statement that sees what was before, and as `written` the rows that are written.
+            unless: A condition about the values of the first column, `{keys}`.
 
         Returns:
-            None if this database cannot do so, or not with so many rows; then nothing was done.
+            None if *unless* holds, or if this database cannot do so, or not with so many rows; then nothing was done.
         """
         return None
 
@@ -141,15 +144,21 @@ class _Arrays(Bulk):
         )
         connection.exec_driver_sql(statement, values + other_values)
 
-    def write_then(self, connection: Connection, change: Change, columns: Columns, then: str) -> int | None:
+    def write_then(
+        self, connection: Connection, change: Change, columns: Columns, then: str, unless: str
+    ) -> int | None:
         if not 0 < len(columns[0]) <= CHUNK:
             return None
         same, values = _parameters(change, columns)
+        keys = f"CAST({'$1' if connection.dialect.paramstyle.startswith('numeric') else '%s'} AS text[])"
         statement = (
-            f"WITH written AS ({_array_statement(change, same, connection.dialect)} RETURNING t.*), "
-            f"after AS ({then}) SELECT count(*) FROM written"
+            f"WITH guard AS (SELECT {unless.replace('{keys}', keys)} AS holds), "
+            f"written AS ({_array_statement(change, same, connection.dialect, 1)}"
+            " AND NOT (SELECT holds FROM guard) RETURNING t.*), "
+            f"after AS ({then}) SELECT (SELECT holds FROM guard), count(*) FROM written"
         )
-        return int(connection.exec_driver_sql(statement, values).scalar_one())
+        holds, written = connection.exec_driver_sql(statement, (sorted(set(columns[0])), *values)).one()
+        return None if holds else int(written)
 
 
 class _Document(Bulk):

@@ -31,7 +31,7 @@ from sqlalchemy.exc import IntegrityError
 
 from apsched.exceptions import LeaseLostError
 from apsched.job import Job
-from apsched.jobstores._codec import JobCodec, to_micros
+from apsched.jobstores._codec import EARLIEST, LATEST, JobCodec, to_micros
 from apsched.jobstores._sql.among import among
 from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
 from apsched.jobstores._sql.errors import OvertakenError
@@ -56,7 +56,6 @@ from apsched.serializers.base import unreadable_arguments
 
 RUNNING, PENDING = Outcome.RUNNING, Outcome.PENDING
 
-LONG_AGO = 0  # microseconds; when a pending run is due
 ADVANCE_COLUMNS = ("id", "next_run_time", "next_nominal_time", "due_time", "state", "quarantine")
 
 
@@ -108,9 +107,9 @@ class Claims:
             guard="t.outcome = 'pending' AND t.epoch = {epoch} - 1",
         )
         self._run_columns = [tables.runs.c[name] for name in RUN_COLUMNS]
-        is_pending = exists(
-            select(literal_column("1")).where(outcome_in(OPEN), outcome_in([PENDING])).select_from(tables.runs)
-        )
+        self._is_waiting = (outcome_in(OPEN), outcome_in([PENDING]))
+        self._is_pending = (*self._is_waiting, tables.runs.c.due_time <= bindparam("now"))
+        is_pending = exists(select(literal_column("1")).where(*self._is_pending).select_from(tables.runs))
         nodes = tables.nodes
         self._ask_node = (
             select(nodes.c.is_dead, is_pending.label("is_pending"))
@@ -139,7 +138,7 @@ class Claims:
 
     def _look(self, connection: Connection, free: Mapping[str, int], look: Look) -> tuple[bool, Iterable[Any] | None]:
         """
-        Return whether runs are pending, and the due jobs if one statement told both.
+        Return whether pending runs are due, and the due jobs if one statement told both.
 
         Raises:
             LeaseLostError: The node that claims was taken for dead.
@@ -149,7 +148,7 @@ class Claims:
             values = self._due_values(free, look)
             rows = connection.execute(self._node_and_due(len(free), "unfit" in values), {"owner": look.owner, **values})
         else:
-            rows = connection.execute(self._ask_node, {"owner": look.owner})
+            rows = connection.execute(self._ask_node, {"owner": look.owner, "now": to_micros(look.now)})
         found = iter(rows)
         node = next(found, None)
         if node is None or node.is_dead:
@@ -266,14 +265,16 @@ class Claims:
         jobs = self._tables.jobs
         query = select(*self._jobs.columns, jobs.c.max_instances, jobs.c.state)
         unfit = self._unfit_values(look.owner)
-        query = query.where(jobs.c.executor == alias, *self._has_claimable(), *self._is_fit(bool(unfit)))
+        query = query.where(jobs.c.executor == alias, *self._may_start(), *self._is_fit(bool(unfit)))
+        query = query.where(jobs.c.id.in_(select(self._tables.runs.c.job_id).where(*self._is_pending)))
         query = query.order_by(self._oldest_pending()).limit(limit).with_for_update(skip_locked=True, of=jobs)
-        rows = connection.execute(query, unfit).all()
+        now = {"now": to_micros(look.now)}
+        rows = connection.execute(query, unfit | now).all()
         known = {row[0]: _Locked(self._job_of(row, look), row[5], row[6]) for row in rows}
         broken = [locked for locked in known.values() if locked.job.quarantine is not None]
         sound = {job_id: locked for job_id, locked in known.items() if locked.job.quarantine is None}
         claims = []
-        for run in self._choose(connection, sound, limit):
+        for run in self._choose(connection, sound, limit, now):
             if (reason := unreadable_arguments(run)) is not None:
                 self._fail(connection, run, reason, to_micros(look.now))
                 continue
@@ -285,8 +286,8 @@ class Claims:
             Plan(job=known[run.job_id].job, runs=(run,)) for run in claims
         ]
 
-    def _has_claimable(self) -> Iterator[ColumnElement[bool]]:
-        """Say that a job has a pending run which may start now."""
+    def _may_start(self) -> Iterator[ColumnElement[bool]]:
+        """Say that one more run of a job may start."""
         jobs, runs = self._tables.jobs, self._tables.runs
         running = (
             select(func.count())
@@ -295,20 +296,21 @@ class Claims:
             .scalar_subquery()
         )
         yield or_(jobs.c.quarantine.is_(None), jobs.c.state == State.MARKED.value)
-        yield jobs.c.id.in_(select(runs.c.job_id).where(outcome_in(OPEN), outcome_in([PENDING])))
         yield or_(jobs.c.max_instances.is_(None), running < jobs.c.max_instances)
 
     def _oldest_pending(self) -> ColumnElement[int]:
         jobs, runs = self._tables.jobs, self._tables.runs
         return (
             select(func.min(runs.c.nominal_time))
-            .where(runs.c.job_id == jobs.c.id, outcome_in(OPEN), outcome_in([PENDING]))
+            .where(runs.c.job_id == jobs.c.id, *self._is_pending)
             .correlate(jobs)
             .scalar_subquery()
         )
 
-    def _choose(self, connection: Connection, known: Mapping[str, _Locked], limit: int) -> list[Run]:
-        """Return the oldest pending runs that may start, of jobs which nobody else can start now."""
+    def _choose(
+        self, connection: Connection, known: Mapping[str, _Locked], limit: int, now: Mapping[str, int]
+    ) -> list[Run]:
+        """Return the oldest pending runs that may start now, of jobs which nobody else can start now."""
         if not known:
             return []
         runs = self._tables.runs
@@ -316,9 +318,10 @@ class Claims:
         counted = select(runs.c.job_id).where(is_theirs, outcome_in(OPEN), outcome_in([RUNNING]))
         running = Counter(connection.execute(counted).scalars())
         place = func.row_number().over(partition_by=runs.c.job_id, order_by=runs.c.nominal_time).label("place")
-        ranked = select(*self._run_columns, place).where(is_theirs, outcome_in(OPEN), outcome_in([PENDING])).subquery()
+        ranked = select(*self._run_columns, place).where(is_theirs, *self._is_pending).subquery()
+        first = select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.nominal_time)
         chosen: list[Run] = []
-        for row in connection.execute(select(ranked).where(ranked.c.place <= limit).order_by(ranked.c.nominal_time)):
+        for row in connection.execute(first, now):
             most = known[row[0]].max_instances
             if len(chosen) < limit and (most is None or row[-1] + running[row[0]] <= most):
                 chosen.append(run_of(row, self._codec))
@@ -375,25 +378,31 @@ class Claims:
     # what is to come, and what was claimed
 
     def next_due(self, connection: Connection, slots: Mapping[str, int], owner: str) -> int | None:
-        """Return the time of `JobStore.next_run_time`; 0 for a pending run."""
+        """Return the time of `JobStore.next_run_time`."""
         aliases, unfit = list(_free_of(slots)), self._unfit_values(owner)
         if not aliases:
             return None
         values = {f"alias_{place}": alias for place, alias in enumerate(aliases)} | unfit
-        is_pending, *moments = connection.execute(self._next(len(aliases), bool(unfit)), values).one()
-        if is_pending:
-            return LONG_AGO
-        return min((moment for moment in moments if isinstance(moment, int)), default=None)
+        moments = connection.execute(self._next(len(aliases), bool(unfit)), values).one()
+        known = [moment for moment in moments if isinstance(moment, int) and moment <= LATEST]  # rows may be damaged
+        return max(min(known), EARLIEST) if known else None
 
     def _make_next(self, aliases: int, has_unfit: bool) -> Any:
-        """Return the query of the earliest time of each of so many executors: one place in the index each."""
-        jobs = self._tables.jobs
+        """Return the query of when the next pending run is due, and the next job of each of so many executors."""
+        jobs, runs = self._tables.jobs, self._tables.runs
         names: list[Any] = [bindparam(f"alias_{place}") for place in range(aliases)]
         is_fit = list(self._is_fit(has_unfit))
-        is_pending = exists(select(jobs.c.id).where(jobs.c.executor.in_(names), *self._has_claimable(), *is_fit))
+        can_run = exists(
+            select(literal_column("1"))
+            .where(jobs.c.id == runs.c.job_id, jobs.c.executor.in_(names), *self._may_start(), *is_fit)
+            .correlate(runs)
+        )
+        pending = select(runs.c.due_time).where(*self._is_waiting, can_run).order_by(runs.c.due_time).limit(1)
         earliest = select(jobs.c.due_time).where(jobs.c.due_time.is_not(None), *is_fit)
         earliest = earliest.order_by(jobs.c.due_time).limit(1)
-        return select(is_pending, *(earliest.where(jobs.c.executor == name).scalar_subquery() for name in names))
+        return select(
+            pending.scalar_subquery(), *(earliest.where(jobs.c.executor == name).scalar_subquery() for name in names)
+        )
 
     def claimed(self, connection: Connection, owner: str) -> list[Plan]:
         """Return claims; see `JobStore.claimed`."""

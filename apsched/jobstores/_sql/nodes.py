@@ -13,6 +13,7 @@ from apsched.jobstores._codec import EPOCH, JobCodec, from_micros
 from apsched.jobstores._sql.among import among, chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.cancellations import Cancellations
+from apsched.jobstores._sql.followers import Followers
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
 from apsched.jobstores._sql.rows import RUN_COLUMNS, job_of, run_of, run_values
 from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
@@ -46,14 +47,18 @@ class Nodes:
         codec: Reads jobs and runs.
         jobs: The jobs of the same store.
         cancellations: Those of the same store.
+        followers: Those of the same store.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, cancellations: Cancellations) -> None:
+    def __init__(
+        self, tables: Tables, codec: JobCodec, jobs: Jobs, cancellations: Cancellations, followers: Followers
+    ) -> None:
         self._tables = tables
         self._nodes = tables.nodes
         self._codec = codec
         self._jobs = jobs
         self._cancellations = cancellations
+        self._followers = followers
         self._settle = Change(tables.runs, SETTLED, key=2, guard="t.outcome = 'running'")
 
     def join(self, connection: Connection, node: str, lease: float, now: int) -> None:
@@ -126,7 +131,8 @@ class Nodes:
             end_untimed(connection, self._tables.runs, damaged, Outcome.RUNNING, now)
         self._jobs.forget_retired(connection, [run.job_id for run in settled if run.outcome.is_final])
         self._forget_dead(connection)
-        return settled
+        ended = [run for run in settled if run.nominal_time != EPOCH]
+        return settled + self._followers.queue(connection, self._followers.of(connection, ended), ended)
 
     def _declare_dead(self, connection: Connection, dead: Mapping[str, int]) -> None:
         nodes = self._nodes

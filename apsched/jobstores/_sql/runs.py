@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import attrs
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.engine.interfaces import Dialect
 
 from apsched.exceptions import JobLookupError
+from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
+from apsched.jobstores._sql.followers import Followers
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
 from apsched.jobstores._sql.rows import (
     RUN_COLUMNS,
@@ -28,7 +31,7 @@ from apsched.jobstores._sql.rows import (
     run_values,
 )
 from apsched.jobstores._sql.schema import OPEN, State, Tables
-from apsched.run import Outcome, Run
+from apsched.run import FOLLOWED, Outcome, Run
 
 # the key of a run, what its end changes, and what must still hold
 END_COLUMNS = (
@@ -51,6 +54,9 @@ IS_HELD = (
 OPEN_TEXT = ", ".join(f"'{outcome.value}'" for outcome in OPEN)
 OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 10, 11  # places in such a row
 
+Claim: TypeAlias = tuple[str, int, str | None]
+"""Outcome, epoch and node of a run in the store."""
+
 
 class Runs:
     """
@@ -60,13 +66,15 @@ class Runs:
         tables: The tables.
         codec: Reads and writes arguments and results.
         jobs: The jobs of the same store.
+        followers: Those of the same store.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs) -> None:
+    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, followers: Followers) -> None:
         self._table = tables.runs
         self._jobs_table = tables.jobs
         self._codec = codec
         self._jobs = jobs
+        self._followers = followers
         self._columns = [tables.runs.c[name] for name in RUN_COLUMNS]
         self._insert = Change(tables.runs, RUN_COLUMNS)
         self._report = Change(
@@ -125,27 +133,47 @@ class Runs:
         ]
 
     def finish(self, connection: Connection, runs: Sequence[Run], columns: Columns, now: int) -> list[Run]:
-        """
-        Store how *runs* ended, which are in the order of their jobs, from their *columns*; see `JobStore.finish`.
-
-        Cost:
-            On PostgreSQL one statement, unless some of the runs are handed back or have lost their claims.
-        """
+        """Store how *runs* ended, which are in the order of their jobs, from their *columns*; see `JobStore.finish`."""
         if any(run.outcome is Outcome.PENDING for run in runs):
             columns = columns_of(self._cancel_orphans(connection, list(zip(*columns, strict=True)), now))
-        bulk = bulk_of(connection)
-        written = bulk.write_then(connection, self._end, columns, self._forget(connection.dialect))
-        is_forgotten = written is not None
-        if written is None:
-            written = bulk.write_columns(connection, self._end, columns)
-        if written < len(runs):  # claims were lost, or these runs are stored already
-            rows = list(zip(*columns, strict=True))
-            states = self.states(connection, [_key(row) for row in rows])
-            held = [states.get(_key(row)) == (row[OUTCOME], row[EPOCH], row[NODE]) for row in rows]
-            runs = [run for run, is_held in zip(runs, held, strict=True) if is_held]
-        if not is_forgotten:
-            self._jobs.forget_retired(connection, [run.job_id for run in runs if run.outcome.is_final])
-        return list(runs)
+        if (stored := self.finish_at_once(connection, runs, columns)) is not None:
+            return stored
+        followers = self._followers.of(connection, runs)
+        ending = self._ending(connection, runs, followers) if followers else ()
+        written = bulk_of(connection).write_columns(connection, self._end, columns)
+        stored = self._stored(connection, runs, columns, written)
+        self._jobs.forget_retired(connection, [run.job_id for run in stored if run.outcome.is_final])
+        return stored + self._followers.queue(connection, followers, ending)
+
+    def finish_at_once(self, connection: Connection, runs: Sequence[Run], columns: Columns) -> list[Run] | None:
+        """
+        Do the same with one statement, on PostgreSQL, for runs which are final or whose jobs are known to be there.
+
+        Returns:
+            None if one statement cannot do it, for one because jobs follow; then nothing was done.
+        """
+        dialect = connection.dialect
+        if dialect.name != "postgresql":
+            return None
+        then, unless = self._forget(dialect), self._followers.condition(dialect)
+        written = bulk_of(connection).write_then(connection, self._end, columns, then, unless)
+        return None if written is None else self._stored(connection, runs, columns, written)
+
+    def _stored(self, connection: Connection, runs: Sequence[Run], columns: Columns, written: int) -> list[Run]:
+        """Return those of *runs* that are stored, of which so many were *written* just now."""
+        if written == len(runs):
+            return list(runs)
+        rows = list(zip(*columns, strict=True))  # claims were lost, or these runs were stored before
+        states = self.states(connection, [_key(row) for row in rows])
+        held = [states.get(_key(row)) == (row[OUTCOME], row[EPOCH], row[NODE]) for row in rows]
+        return [run for run, is_held in zip(runs, held, strict=True) if is_held]
+
+    def _ending(self, connection: Connection, runs: Sequence[Run], followers: Sequence[Job]) -> list[Run]:
+        """Return those of *runs* which *followers* may follow and whose claims hold; they end in this transaction."""
+        followed = {job.follows for job in followers}
+        ending = [run for run in runs if run.job_id in followed and run.outcome in FOLLOWED["any"]]
+        states = self.states(connection, map(key_of, ending), is_locking=True)
+        return [run for run in ending if _is_held(run, states.get(key_of(run)))]
 
     def _forget(self, dialect: Dialect) -> str:
         """Return what `Jobs.forget_retired` does, as a part of the statement that ends runs, which sees them open."""
@@ -157,11 +185,13 @@ class Runs:
             f" (SELECT count(*) FROM {runs} AS r WHERE r.job_id = j.id AND r.outcome IN ({OPEN_TEXT})) END"
         )
 
-    def states(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, tuple[str, int, str | None]]:
-        """Return outcome, epoch and node of those of the runs *keys* that there are."""
+    def states(self, connection: Connection, keys: Iterable[Key], *, is_locking: bool = False) -> dict[Key, Claim]:
+        """Return outcome, epoch and node of those of the runs *keys* that there are; locked if that is wanted."""
         table = self._table
         query = select(table.c.job_id, table.c.nominal_time, table.c.outcome, table.c.epoch, table.c.node)
-        found: dict[Key, tuple[str, int, str | None]] = {}
+        if is_locking:
+            query = query.order_by(table.c.job_id, table.c.nominal_time).with_for_update()
+        found: dict[Key, Claim] = {}
         for some in chunks(sorted(keys)):
             rows = connection.execute(query.where(tuple_(table.c.job_id, table.c.nominal_time).in_(some)))
             found.update(((row[0], row[1]), (row[2], row[3], row[4])) for row in rows)
@@ -178,6 +208,18 @@ def _cancelled(row: Values, now: int) -> Values:
     changed = list(row)
     changed[OUTCOME], changed[FINISHED_AT], changed[REASON] = Outcome.CANCELLED.value, now, ORPHANED
     return tuple(changed)
+
+
+def _is_held(run: Run, claim: Claim | None) -> bool:
+    """Whether *run*, which is final, may take the place of what is in the store; as `IS_HELD` says it."""
+    if claim is None:
+        return False
+    outcome, epoch, node = claim
+    if epoch != run.epoch:
+        return False
+    if outcome == Outcome.RUNNING.value:
+        return node == run.node
+    return outcome == Outcome.PENDING.value and run.outcome is Outcome.CANCELLED
 
 
 def _key(row: Values) -> Key:
