@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 import redis
 from anyio import to_thread
@@ -26,14 +27,16 @@ from apsched.exceptions import (
     JobStoreUnavailableError,
     JobStoreVersionError,
     LeaseLostError,
+    TransientJobError,
 )
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.redis import HOLD, RedisJobStore
-from apsched.run import Outcome, Plan
+from apsched.run import DEATH, Outcome, Plan
 from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (
     FAR,
+    FREE,
     LEASE,
     T0,
     TICK,
@@ -50,11 +53,13 @@ from apsched.testing.contract._values import (
     take,
     take_one,
 )
+from apsched.testing.contract._waiting import PLAIN, REPORT, make_follower, waiting
+from apsched.triggers.after import After
 from tests.servers import Proxy, start_redis
 from tests.servers._process import free_port
 
 TAG = "{apsched.jobs}"
-RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
+RUNNING, PENDING, SUCCEEDED, FAILED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED, Outcome.FAILED
 
 
 @pytest.fixture
@@ -451,6 +456,219 @@ async def test_a_commit_that_is_sent_twice_is_stored_once_and_answered_alike(
     assert len({run.id for run in await history(store)}) == len(await history(store)) == len(held)
 
 
+# what waits, follows and is watched
+
+
+class Interrupted(Redis):
+    """A client to which something happens when it has learnt which jobs follow."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        reply = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # so it is in the client
+        if isinstance(reply, list):
+            self.meanwhile()
+        return reply
+
+
+@pytest.fixture
+async def interrupted(redis_database: str) -> AsyncIterator[tuple[RedisJobStore, Interrupted]]:
+    """A store on the same database, and its client."""
+    client = Interrupted.from_url(redis_database)
+    assert isinstance(client, Interrupted)
+    async with RedisJobStore(client=lambda: client) as store:
+        yield store, client
+
+
+def scripts_of(raw: redis.Redis) -> int:
+    stats: Any = raw.info("commandstats")
+    return sum(entry["calls"] for name, entry in stats.items() if "eval" in name)
+
+
+async def test_a_batch_ends_in_one_script_unless_a_run_of_it_is_followed_which_takes_another_one() -> None:
+    with start_redis() as server, redis.Redis.from_url(server.url) as raw:
+        async with RedisJobStore(url=server.url) as store:
+            await store.join("a", LEASE, T0)
+            await store.add([make_job("x"), make_job("y"), make_follower("z", After("x"))])
+            await store.finish([ended(plan.runs[0]) for plan in await take(store)])
+            runs = {plan.job.id: plan.runs[0] for plan in await take(store, T0 + timedelta(seconds=10))}
+            counts = []
+            for name in "yx":
+                before = scripts_of(raw)
+                assert len(await store.finish([ended(runs[name])])) == (1 if name == "y" else 2)
+                counts.append(scripts_of(raw) - before)
+
+    assert sorted(runs) == ["x", "y", "z"]
+    assert counts == [1, 2]
+
+
+async def test_a_follower_that_is_changed_while_a_run_ends_follows_as_it_is_then(
+    store: RedisJobStore, interrupted: tuple[RedisJobStore, Interrupted], redis_database: str
+) -> None:
+    other, client = interrupted
+    await store.add([make_job("first"), *(make_follower(name, After("first")) for name in ("paused", "gone", "stays"))])
+    run = await take_one(store)
+
+    async def change() -> None:
+        async with RedisJobStore(url=redis_database) as third:
+            await third.update("paused", setting(next_run_time=None, next_nominal_time=None))
+            await third.remove("gone")
+            await third.add([make_follower("new", After("first"))])
+
+    def meanwhile() -> None:
+        client.meanwhile = lambda: None
+        elsewhere(change)
+
+    client.meanwhile = meanwhile
+
+    stored = await other.finish([ended(run)])
+
+    assert stored[0].outcome is SUCCEEDED
+    assert sorted(made.job_id for made in stored[1:]) == ["new", "stays"]
+    assert len(await history(store)) == 3
+
+
+async def test_a_node_that_dies_while_it_ends_a_run_that_is_followed_has_stored_nothing(
+    store: RedisJobStore, interrupted: tuple[RedisJobStore, Interrupted]
+) -> None:
+    other, client = interrupted
+    await store.add([make_job("first"), make_follower("second", After("first", "any"))])
+    run = await take_one(store)
+
+    def die() -> None:
+        raise redis.ConnectionError
+
+    client.meanwhile = die
+    with pytest.raises(JobStoreUnavailableError):
+        await other.finish([ended(run)])
+
+    assert outcomes_of(await history(store)) == [RUNNING]
+    settled = await store.reap({"a": 0}, lambda job, run: attrs.evolve(run, outcome=FAILED, epoch=run.epoch + DEATH))
+    assert [made.job_id for made in settled] == ["first", "second"]
+    client.meanwhile = lambda: None
+    assert await other.finish([ended(run)]) == []
+    assert len(await history(store, "second")) == 1
+
+
+async def test_a_run_whose_end_is_sent_twice_is_followed_once(store: RedisJobStore, redis_database: str) -> None:
+    await store.add([make_job("first"), make_follower("second", After("first"))])
+    run = await take_one(store)
+
+    async with RedisJobStore(client=lambda: Repeating.from_url(redis_database)) as other:
+        assert (await other.finish([ended(run)]))[0].id == run.id
+
+    assert outcomes_of(await history(store)) == [PENDING, SUCCEEDED]
+
+
+async def test_a_follower_that_is_quarantined_does_not_follow_until_a_node_joins_and_is_not_due_then(
+    store: RedisJobStore, raw: redis.Redis
+) -> None:
+    await store.add([make_job("first", max_instances=9), make_follower("second", After("first"))])
+    raw.hset(f"{TAG}:quarantine", "second", "why")
+    await store.finish([ended(await take_one(store))])
+
+    await store.join("c", LEASE, T0)
+    await store.finish([ended(await take_one(store, T0 + timedelta(seconds=10)))])
+
+    assert [run.nominal_time for run in await history(store, "second")] == [T0 + timedelta(seconds=10)]
+    await store.remove("first")
+    await take_one(store, T0 + timedelta(seconds=20))
+    assert await store.next_run_time(FREE, "a") is None
+
+
+async def test_followers_that_are_damaged_do_not_keep_a_run_from_ending(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add(
+        [make_job("first"), *(make_follower(name, After("first")) for name in ("bad", "lost", "odd", "ok"))]
+    )
+    raw.hset(f"{TAG}:definitions", "bad", b"1:json:{\xff")
+    raw.hdel(f"{TAG}:states", "lost")
+    raw.hset(f"{TAG}:states", "odd", b"\xff|?")
+
+    stored = await store.finish([ended(await take_one(store))])
+
+    assert [run.job_id for run in stored] == ["first", "ok"]
+
+
+async def test_a_job_that_follows_one_which_cannot_be_kept_is_refused(redis_database: str) -> None:
+    async with RedisJobStore(url=redis_database, serializer="pickle") as store:
+        with pytest.raises(TransientJobError, match=r"Job \(second\) .* the id of the job that it follows holds char"):
+            await store.add([make_follower("second", After("\ud800"))])
+
+
+async def test_runs_that_wait_in_the_keys_of_an_older_release_are_claimed(
+    store: RedisJobStore, raw: redis.Redis
+) -> None:
+    await store.add([make_job(due=FAR, max_instances=2)])
+    for moment in (T0, T0 + TICK):
+        await store.add_run(make_run(at=moment, due_time=moment + TICK))
+    micros = round(T0.timestamp() * 1_000_000)
+    raw.zadd(f"{TAG}:pending:job", {str(micros): micros, str(micros + 1): micros + 1})  # by nominal times, in the past
+    raw.zadd(f"{TAG}:ready:default", {"job": micros})
+
+    assert await store.next_run_time(FREE, "a") == T0
+    assert len(await take(store, T0 + 2 * TICK)) == 2
+    assert await store.next_run_time(FREE, "a") == FAR
+
+
+async def test_damaged_notes_are_as_if_there_were_none(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job()])
+    run = await take_one(store)
+    await store.finish([attrs.evolve(waiting(run, T0), report=REPORT)])
+    names: Any = raw.hkeys(f"{TAG}:notes")
+    raw.hset(f"{TAG}:notes", names[0], b"\xff{")
+
+    (kept,) = await history(store)
+
+    assert (kept.outcome, kept.reason, kept.attempts, kept.report) == (PENDING, "it failed", (), None)
+    assert (await take_one(store)).attempt == 1
+
+
+async def test_notes_go_with_their_runs(store: RedisJobStore, raw: redis.Redis) -> None:
+    await store.add([make_job("a", keep_runs=0), make_job("b", keep_runs=0)])
+    first, second = [attrs.evolve(plan.runs[0], attempts=(PLAIN,)) for plan in await take(store)]
+    await store.report([first, attrs.evolve(second, report=REPORT)])
+    assert raw.hlen(f"{TAG}:notes") == 2
+    await store.report([attrs.evolve(second, attempts=())])
+    assert raw.hlen(f"{TAG}:notes") == 1
+
+    await store.finish([ended(first), ended(attrs.evolve(second, attempts=()))])
+    assert raw.hlen(f"{TAG}:notes") == 1
+    assert await store.prune(FAR, 9) == 2
+    assert not raw.exists(f"{TAG}:notes")
+
+
+async def test_who_looks_at_runs_sees_which_are_to_be_cancelled(store: RedisJobStore) -> None:
+    await store.add([make_job("a"), make_job("b")])
+    first, _ = [plan.runs[0] for plan in await take(store)]
+
+    await store.ask_to_cancel(first, "before \0 \ud800 after")
+
+    reasons = {run.job_id: run.cancel_reason for run in await history(store)}
+    assert reasons == {"a": "before \0 \\ud800 after", "b": None}
+
+
+async def test_jobs_that_are_to_succeed_are_found_by_an_index(store: RedisJobStore, raw: redis.Redis) -> None:
+    moments = {"c": T0, "a": T0 + TICK, "b": T0 + TICK, "paused": None, "finished": T0 - TICK}
+    jobs = [make_job(name, due=due, expect_success_within=60, tags={"is": name}) for name, due in moments.items()]
+    await store.add([*jobs, make_job("other", due=T0)])
+    await take(store, T0 - TICK, plan=claim_last)
+
+    async def found(limit: int | None = None, after: str | None = None, **where: Any) -> list[str]:
+        return ids_of(await store.select(JobFilter(expects_success=True, **where), limit, after))
+
+    assert await found() == ["c", "a", "b", "paused"]
+    assert await found(2) == ["c", "a"]
+    assert await found(2, "a") == ["b", "paused"]
+    assert await found(after="other") == ["a", "b", "paused"]
+    assert await found(after="paused") == []
+    assert await found(tags={"is": "b"}) == ["b"]
+    with pytest.raises(JobLookupError):
+        await found(after="finished")
+    await store.update("c", setting(expect_success_within=None))
+    await store.remove("a")
+    assert raw.smembers(f"{TAG}:expecting") == {b"b", b"paused"}
+
+
 # data of others, damaged data
 
 
@@ -686,9 +904,14 @@ async def test_a_job_with_many_runs_is_pruned_in_steps(store: RedisJobStore) -> 
 
 
 async def test_nothing_is_left_of_jobs_and_runs_that_are_gone(store: RedisJobStore, raw: redis.Redis) -> None:
-    await store.add([make_job(str(number), keep_runs=0) for number in range(10)])
+    await store.add([make_job(str(number), keep_runs=0, expect_success_within=60) for number in range(10)])
+    await store.add([attrs.evolve(make_follower("follower", After("3")), keep_runs=0)])
     runs = [plan.runs[0] for plan in await take(store)]
-    await store.finish([ended(run) for run in runs])
+    await store.report([attrs.evolve(run, report=REPORT) for run in runs])
+    for run in runs:
+        await store.ask_to_cancel(run, "why")
+    *_, follower = await store.finish([ended(run) for run in runs])
+    await store.finish([attrs.evolve(follower, outcome=Outcome.CANCELLED)])
     await store.prune(FAR, 99)
     await store.clear()
     for node in "ab":
