@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -17,6 +19,7 @@ from tests.web.calls import fail, succeed
 
 PAGES = ("/", "/job?id=nightly", "/job/remove?id=nightly", "/runs", "/load", "/nodes", "/quarantine", "/health")
 TOKEN = "open sesame"  # noqa: S105  # of this test
+LEGIBILITY = (Path(__file__).parent / "legibility.js").read_text().partition("\n")[2]
 PATIENCE = 10_000  # milliseconds that anything may take before it is taken for broken
 
 
@@ -175,6 +178,17 @@ def test_nothing_moves_when_the_page_is_read_anew(dashboard: Served, page: Page)
     expect(page.locator("tr.selected")).to_have_count(1)
     assert page.evaluate(places) == before
     assert page.evaluate("document.activeElement.matches('tr.selected a')")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_and_every_control_has_a_name(
+    dashboard: Served, page: Page, scheme: Literal["light", "dark"]
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    for path in ("/", "/job?id=nightly", "/runs", "/load", "/quarantine", "/health"):
+        page.goto(f"{dashboard.url}{path}")
+        assert page.evaluate(LEGIBILITY) == [], path
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from apsched.web.state import Web
 from apsched.web.words import machine
 
 EVERY = 1.0  # seconds between two looks
-LASTS = 25.0  # seconds
+LASTS = 10.0  # seconds
 RETRY = 300  # milliseconds until the browser begins again
 
 
