@@ -7,6 +7,7 @@ Rule 2: whatever a store holds, a call costs a bounded time: it returns a page, 
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, tzinfo
@@ -17,6 +18,7 @@ import anyio.to_thread
 import attrs
 from anyio.lowlevel import checkpoint
 
+from apsched._job_files import from_text
 from apsched._portal import Portal
 from apsched._timezones import local_timezone
 from apsched.async_scheduler import AsyncScheduler
@@ -26,7 +28,7 @@ from apsched.engine.desk import STORE_ALIAS, Desk
 from apsched.engine.entered import entered
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.health import Health
-from apsched.engine.make_job import JobMaker
+from apsched.engine.make_job import CONFLICTS, JobMaker
 from apsched.events import EVENT_ALL
 from apsched.exceptions import AliasLookupError, ApschedError, JobLookupError, RunLookupError
 from apsched.job import NO_KWARGS, Job, JobDefaults
@@ -522,6 +524,16 @@ class Backend:
     async def add_job(self, /, func: str, trigger: Any, **options: Any) -> Job:
         """Add a job; see `AsyncScheduler.add_job`."""
         return await self._verbs.add_job(func, trigger, **options)
+
+    @carried
+    async def import_jobs(self, text: str, store: str, *, replace_existing: bool) -> list[Job]:
+        """Add the jobs of a file, all or none; see `AsyncScheduler.import_jobs`."""
+        if not isinstance(self._verbs, Desk):
+            return await self._verbs.import_jobs(io.StringIO(text), store, replace_existing=replace_existing)
+        merge = CONFLICTS["reset" if replace_existing else "error"]
+        jobs = await self._verbs.store.add(from_text(text, "the file"), merge)
+        await self._verbs.tell_nodes()
+        return jobs
 
     # parts of the above
 

@@ -37,6 +37,7 @@ Authorize: TypeAlias = Callable[[Request, Action], Awaitable[bool]]
 
 T = TypeVar("T")
 
+HARMLESS: tuple[Action, ...] = ("view", "export_jobs")
 CALENDAR = "/calendar.ics"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 LARGEST_BODY = 1 << 20  # bytes
@@ -88,7 +89,7 @@ class Access:
         Raises:
             RefusedError: It may not.
         """
-        if action != "view" and self.read_only:
+        if action not in HARMLESS and self.read_only:
             raise RefusedError(403, "This dashboard is read-only; start it without read_only to change anything.")
         if self.authorize is not None and not await self.authorize(request, action):
             raise RefusedError(403, f"You may not do this here: {action}. Ask whoever runs this dashboard.")

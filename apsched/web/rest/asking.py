@@ -52,6 +52,21 @@ def values_of_users() -> Generator[None]:
         raise RefusedError(422, str(exc)) from exc
 
 
+def check_is_known(asked: Asked) -> None:
+    """
+    Check that somebody is asked who he is, so that a callable may be named.
+
+    Raises:
+        RefusedError: Nobody is.
+    """
+    if asked.web.access.is_local:
+        raise RefusedError(
+            403,
+            "Without a token or a password nobody may name a callable, since any user of this machine could run "
+            "anything so; give the dashboard token=, basic= or authorize=.",
+        )
+
+
 async def read_request(request: Request, query: Any, body: Any) -> Asked:
     """
     Read *request*.

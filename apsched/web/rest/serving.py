@@ -69,7 +69,7 @@ async def _permitted(operation: Operation, request: Request, asked: Asked) -> An
     work: Callable[[], Awaitable[Any]] = partial(operation.answer, asked)
     if operation.action == "view":
         return await work()
-    subject = next(iter(asked.path.values()), str(asked.body.get("id", asked.body.get("func", ""))))
+    subject = next(iter(asked.path.values()), str(asked.body.get("id", asked.body.get("func", "several jobs"))))
     return await asked.web.access.perform(request, operation.action, subject, work)
 
 

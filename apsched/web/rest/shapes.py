@@ -277,6 +277,54 @@ class NewRun(TypedDict, total=False):
     kwargs: dict[str, Any] | None
 
 
+class ExportAsked(TypedDict, total=False):
+    """
+    Which jobs are exported.
+
+    Attributes:
+        store: Only those in the store of this alias.
+    """
+
+    store: str
+
+
+class ImportAsked(TypedDict, total=False):
+    """
+    How jobs are imported.
+
+    Attributes:
+        store: The alias of the store; by default "default".
+        on_conflict: What happens if an id is taken; with "reset" the job of the file takes its place.
+    """
+
+    store: str
+    on_conflict: Literal["error", "reset"]
+
+
+class JobFile(TypedDict):
+    """
+    Jobs as export_jobs writes them into a file.
+
+    Attributes:
+        version: Of this form of files.
+        jobs: The jobs, in the form in which job stores keep them.
+    """
+
+    version: int
+    jobs: list[dict[str, Any]]
+
+
+class JobsDocument(TypedDict):
+    """
+    Some jobs.
+
+    Attributes:
+        jobs: The jobs.
+    """
+
+    jobs: list[JobDocument]
+
+
 class JobPageDocument(TypedDict):
     """
     Some jobs: store by store, those due first come first, paused ones last.

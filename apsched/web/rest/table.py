@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from apsched._documents import JobDocument, RunDocument
-from apsched.web.rest import cluster, jobs, runs, shapes, triggers
+from apsched.web.rest import cluster, files, jobs, runs, shapes, triggers
 from apsched.web.rest.asking import Asked
 from apsched.web.security import Action
 
@@ -140,6 +140,25 @@ OPERATIONS: tuple[Operation, ...] = (
         returns=shapes.ExplanationDocument,
     ),
     Operation("GET", "/trigger", triggers.describe_trigger, query=shapes.TriggerAsked, returns=shapes.TriggerDocument),
+    Operation(
+        "GET",
+        "/export",
+        files.export_jobs,
+        action="export_jobs",
+        query=shapes.ExportAsked,
+        returns=shapes.JobFile,
+        problems=(CONFLICT,),
+    ),
+    Operation(
+        "POST",
+        "/import",
+        files.import_jobs,
+        action="add_job",
+        query=shapes.ImportAsked,
+        body=shapes.JobFile,
+        returns=shapes.JobsDocument,
+        problems=(CONFLICT,),
+    ),
     Operation("GET", "/nodes", cluster.list_nodes, returns=shapes.NodesDocument),
     Operation("GET", "/health", cluster.get_health, returns=shapes.HealthDocument, problems=(NO_SUCH,)),
 )
