@@ -386,7 +386,6 @@ def test_what_is_enqueued_in_a_transaction_is_written_with_it(tasks: Any) -> Non
         tasks.confirm.get_result("nonsense")
 
 
-@pytest.mark.xfail(strict=False, reason="stores of servers start pending runs before they are due")
 def test_a_task_waits_until_it_may_run(tasks: Any) -> None:
     later = tasks.confirm.using(run_after=FAR).enqueue(7)
     now = tasks.confirm.enqueue(8)
