@@ -14,7 +14,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -39,6 +39,13 @@ class Waiter(ABC, Generic[T]):
         """Return the value, or *default* after *seconds* (None: never)."""
 
 
+class Started(Protocol):
+    """A task that was started; what can cancel it is kept for every run, and so is nothing made for that."""
+
+    def cancel(self) -> object:
+        """Cancel the task, if it has not ended."""
+
+
 class TaskPool(ABC):
     """Starts tasks and waits, on leaving, for all of them; a task must not let an exception out."""
 
@@ -51,7 +58,7 @@ class TaskPool(ABC):
     ) -> None: ...
 
     @abstractmethod
-    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Callable[[], object]:
+    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Started:
         """Run *func* in a task of its own, at once where the event loop can; return what cancels it."""
 
     @abstractmethod
@@ -138,12 +145,12 @@ class AsyncioTaskPool(TaskPool):
                 if task.done():  # it was cancelled before its first step
                     del self._tasks[number]
 
-    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Callable[[], object]:
+    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Started:
         number = next(self._numbers)
         task = self._start(self._run(number, func, args))
         if not task.done():
             self._tasks[number] = task
-        return task.cancel
+        return task
 
     def cancel(self) -> None:
         for task in list(self._tasks.values()):

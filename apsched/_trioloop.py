@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import trio
 
-from apsched._eventloop import EventLoop, TaskPool, Waiter
+from apsched._eventloop import EventLoop, Started, TaskPool, Waiter
 
 T = TypeVar("T")
 
@@ -53,10 +53,10 @@ class TrioTaskPool(TaskPool):
     ) -> None:
         await self._manager.__aexit__(exc_type, exc, traceback)
 
-    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Callable[[], object]:
+    def start(self, func: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> Started:
         scope = trio.CancelScope()
         self._nursery.start_soon(self._run, scope, func, args)
-        return scope.cancel
+        return scope
 
     def cancel(self) -> None:
         self._nursery.cancel_scope.cancel()

@@ -216,7 +216,7 @@ class Desk:
         if dry_run:
             return BackfillReport(job_id=job_id, nominal_times=tuple(times))
         if all(node.is_dead for node in await self.store.nodes()):
-            raise SchedulerNotRunningError("no node of the job store gives signs of life; start one, which runs the job")
+            raise SchedulerNotRunningError("no node of the job store gives signs of life; start one")
 
         async def run_one(run: Run) -> tuple[Run, bool]:
             kept = await self.store.add_run(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from apsched.clock import Clock
@@ -26,6 +27,8 @@ class Lease:
         node: The id.
         seconds: The same.
         is_lost: Whether it was taken for dead; never taken back, since the node goes on under another id.
+        enter: Returns the time at which a callable is entered; raises ExecutorRefusedError if it must not be, since
+            others may have taken this node for dead and given the run away.
         last_beat: When the last beat that was answered was sent, or the node joined; aware UTC.
     """
 
@@ -38,6 +41,7 @@ class Lease:
         self._longest_delta = timedelta.max if seconds == math.inf else timedelta(seconds=self._longest)
         self._sent = clock.monotonic()
         self.last_beat: datetime = clock.now()
+        self.enter: Callable[[], datetime] = self._enter  # bound once, since every run has it
 
     @property
     def is_trusted(self) -> bool:
@@ -56,13 +60,7 @@ class Lease:
         """Note that a beat was answered which was sent then: by the monotonic clock, and by the wall clock."""
         self._sent, self.last_beat = sent, sent_at
 
-    def enter(self) -> datetime:
-        """
-        Return the time at which a callable is entered.
-
-        Raises:
-            ExecutorRefusedError: It must not be: others may have taken this node for dead and given the run away.
-        """
+    def _enter(self) -> datetime:
         if not self.is_trusted:
             raise ExecutorRefusedError(f"node {self.node} cannot be sure any more that the run is its own")
         return self._clock.now()

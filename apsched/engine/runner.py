@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import anyio
 
 from apsched import _eventloop, _refs
-from apsched._current import current
-from apsched._eventloop import TaskPool, Waiter
+from apsched._current import current, job_of_current
+from apsched._eventloop import Started, TaskPool, Waiter
 from apsched.clock import Clock, Wakeup
 from apsched.engine.attempts import after_failure
 from apsched.engine.deadlines import Deadline, Deadlines
@@ -42,7 +42,6 @@ class _UnderWay:
 
     __slots__ = (
         "call",
-        "cancel",
         "deadline",
         "give_up",
         "goes_back",
@@ -56,6 +55,7 @@ class _UnderWay:
         "run",
         "sink",
         "slot",
+        "task",
     )
 
     def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink, lease: Lease | None) -> None:
@@ -66,7 +66,7 @@ class _UnderWay:
         self.slot = slot
         self.sink = sink
         self.call: Call | None = None
-        self.cancel: Callable[[], object] | None = None  # cancels its task
+        self.task: Started | None = None
         self.give_up: Callable[[], bool] | None = (
             None  # where it has no task: lets go of it, and says if it was entered
         )
@@ -151,7 +151,7 @@ class Runner:
         if slot.executor.can_submit and not isinstance(job.func, str) and not self._middleware:
             self._submit(under_way, job.func)
         else:
-            under_way.cancel = self._tasks.start(self._run, under_way)
+            under_way.task = self._tasks.start(self._run, under_way)
 
     def cancel(self, run: Run, reason: str) -> bool:
         """Cancel *run*, started or not; False if it is not under way here."""
@@ -223,6 +223,7 @@ class Runner:
         call = self._make_call(under_way, func)
         call.capture()
         call.context.run(current.set, under_way.run)
+        call.context.run(job_of_current.set, under_way.job)
         try:
             under_way.give_up = under_way.slot.executor.submit(call, partial(self._end_submitted, under_way))
         except Exception as exc:  # refused; or an executor of somebody else's that is broken
@@ -233,7 +234,7 @@ class Runner:
             outcome, error = Outcome.SUCCEEDED, None
         elif isinstance(exception, ExecutorRefusedError):
             under_way.give_up = None
-            under_way.cancel = self._tasks.start(self._end_refused, under_way, str(exception))
+            under_way.task = self._tasks.start(self._end_refused, under_way, str(exception))
             return
         else:
             outcome, error = Outcome.FAILED, describe(exception)
@@ -270,6 +271,7 @@ class Runner:
         under_way.is_entered = True
         job, run = under_way.job, under_way.run
         current.set(run)
+        job_of_current.set(job)
         outcome = Outcome.SUCCEEDED
         retval = error = None
         exception: BaseException | None = None
@@ -320,8 +322,8 @@ class Runner:
                 self._end_cancelled(under_way, was_entered=under_way.give_up())
             elif not under_way.is_entered:  # its task will end without having run a line
                 self._end_cancelled(under_way, was_entered=False)
-        if under_way.cancel is not None:
-            under_way.cancel()
+        if under_way.task is not None:
+            under_way.task.cancel()
 
     def _time_out(self, under_way: _UnderWay, timeout: float) -> None:
         """End a run that has taken too long, at once, whatever becomes of the call."""
@@ -344,8 +346,8 @@ class Runner:
         under_way.slot.stuck += 1
         self._left.add(under_way)
         self._clock.work_began()
-        if under_way.cancel is not None:
-            under_way.cancel()
+        if under_way.task is not None:
+            under_way.task.cancel()
 
     def _task_ended(self, under_way: _UnderWay) -> None:
         under_way.slot.stuck -= 1

@@ -98,11 +98,11 @@ async def test_one_task_may_be_cancelled() -> None:
         ended.append(name)
 
     async with _eventloop.current().task_pool() as pool:
-        cancel = pool.start(work, "cancelled", 1000)
+        task = pool.start(work, "cancelled", 1000)
         pool.start(work, "kept", 0.001)
         await anyio.lowlevel.checkpoint()
-        cancel()
-        cancel()
+        task.cancel()
+        task.cancel()
 
     assert ended == ["kept"]
 
