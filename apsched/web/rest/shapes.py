@@ -126,7 +126,7 @@ class UpcomingAsked(TypedDict, total=False):
     job: str
     store: str
     limit: Limit
-    times: Annotated[int, ("minimum", 1), ("maximum", 1000), ("default", 20)]
+    times: Annotated[int, ("minimum", 1), ("maximum", 200), ("default", 20)]
 
 
 class TriggerAsked(TypedDict):
