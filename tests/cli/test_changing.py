@@ -210,9 +210,7 @@ def test_the_demo_takes_its_own_options(shell: Shell) -> None:
         shell("demo", "--help")
 
 
-def test_what_has_no_record_is_made_up_for_by_the_nodes_of_the_store(
-    store: str, shell: Shell, tmp_path: Path
-) -> None:
+def test_what_has_no_record_is_made_up_for_by_the_nodes_of_the_store(store: str, shell: Shell, tmp_path: Path) -> None:
     times = ("--from", "2026-11-02", "--to", "2026-11-05")
     told = shell("backfill", "nightly", *times, "--dry-run")
     assert told.out.splitlines() == [
