@@ -191,7 +191,7 @@ async def test_a_job_that_cannot_be_is_refused_in_one_sentence(client: Client, b
         ("limit=0", "limit must be a whole number from 1 to 1000, got 0."),
         ("limit=ten", 'limit must be a whole number from 1 to 1000, got "ten".'),
         ("limit=1&limit=2", "limit must be given once, got 2 of it."),
-        ("lmit=1", 'the query has no "lmit"; there are: text, state, tag, store, limit, after.'),
+        ("limits=1", 'the query has no "limits"; there are: text, state, tag, store, limit, after.'),
         ("state=tired", 'state must be one of scheduled, paused, quarantined, got "tired".'),
         ("tag=team", "tag must be of the form name=value, got 'team'."),
         ("after=nix", "'nix' is no place at which a page of jobs begins; begin with the first page"),
