@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from apsched.async_scheduler import AsyncScheduler
     from apsched.engine.backfill import BackfillReport
-    from apsched.engine.current import current_run
+    from apsched.engine.current import current_job, current_run
     from apsched.engine.explain import Explanation
     from apsched.engine.health import ExecutorHealth, Health, LoopHealth, StoreHealth
     from apsched.engine.history import RunHandle
@@ -43,6 +43,7 @@ __all__ = [
     "StoreHealth",
     "SyncReport",
     "__version__",
+    "current_job",
     "current_run",
     "version",
 ]
@@ -69,6 +70,7 @@ _HOMES = {
     "RunHandle": "apsched.engine.history",
     "StoreHealth": "apsched.engine.health",
     "SyncReport": "apsched.engine.sync",
+    "current_job": "apsched.engine.current",
     "current_run": "apsched.engine.current",
 }
 

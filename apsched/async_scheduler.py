@@ -27,7 +27,7 @@ from apsched.engine.backoff import Backoff
 from apsched.engine.bus import CALLERS as LISTENER_CALLERS
 from apsched.engine.bus import Bus, Listener
 from apsched.engine.entered import entered
-from apsched.engine.health import ExecutorHealth, Health, LoopHealth
+from apsched.engine.health import Health, LoopHealth
 from apsched.engine.hints import listen
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR, JobMaker
 from apsched.engine.membership import new_node_id
@@ -602,19 +602,16 @@ class AsyncScheduler(JobFiles, Backfills):
         return decorate
 
     async def health(self) -> Health:
-        """Tell how the scheduler is; asks no store."""
-        in_use, stuck = self._slots.in_use(), self._slots.stuck()
+        """Tell how the scheduler is; asks no store, and never waits."""
+        runner, watchdog = self._runner, self._watchdog  # once: other threads may ask, while it starts or ends
         return Health(
             node=self.node,
             is_running=self._is_started,
             is_paused=self._is_paused,
-            jobstores={alias: each.health() for alias, each in self._open.items()},
-            executors={
-                alias: ExecutorHealth(capacity=self._executors[alias].capacity, in_use=used, stuck=stuck[alias])
-                for alias, used in in_use.items()
-            },
-            runs_under_way=0 if self._runner is None else len(self._runner),
-            event_loop=LoopHealth() if self._watchdog is None else self._watchdog.health(),
+            jobstores={alias: each.health() for alias, each in self._open.copy().items()},
+            executors=self._slots.health(),
+            runs_under_way=0 if runner is None else len(runner),
+            event_loop=LoopHealth() if watchdog is None else watchdog.health(),
         )
 
     # tasks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from apsched.engine.health import ExecutorHealth
 from apsched.executors.base import Executor
 
 AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
@@ -69,13 +70,18 @@ class Slots:
         """Return alias -> how many runs may be claimed now, from 0 to *limit*."""
         return {alias: min(limit, slot.free) for alias, slot in self._slots.items()}
 
+    def health(self) -> dict[str, ExecutorHealth]:
+        """Return alias -> how that executor is in use; may be called from any thread."""
+        return {
+            alias: ExecutorHealth(
+                capacity=slot.executor.capacity, in_use=slot.in_use, stuck=slot.stuck + slot.executor.stuck
+            )
+            for alias, slot in self._slots.copy().items()
+        }
+
     def in_use(self) -> dict[str, int]:
         """Return alias -> how many runs are claimed and not finished."""
         return {alias: slot.in_use for alias, slot in self._slots.items()}
-
-    def stuck(self) -> dict[str, int]:
-        """Return alias -> how many calls were given up and go on nevertheless."""
-        return {alias: slot.stuck + slot.executor.stuck for alias, slot in self._slots.items()}
 
     def take(self, alias: str) -> Slot | None:
         """Use up a slot; None if there is no such executor (any more)."""

@@ -1,4 +1,4 @@
-"""`current_run`, inside of a job."""
+"""`current_run` and `current_job`, inside of a job."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import anyio.to_thread
 import pytest
 
 from apsched.async_scheduler import AsyncScheduler
-from apsched.engine.current import current_run
+from apsched.engine.current import current_job, current_run
+from apsched.engine.middleware import CallNext
 from apsched.exceptions import SchedulerStateError
 from apsched.executors.pool import ProcessPoolExecutor
-from apsched.run import Outcome
+from apsched.run import Outcome, Run
 from apsched.testing.clock import VirtualClock
 
 number: ContextVar[int] = ContextVar("number", default=0)
@@ -150,3 +151,48 @@ async def test_what_one_run_sets_in_its_context_no_other_sees(
     await clock.advance(30)
 
     assert notes == [1] * 6
+
+
+async def test_a_callable_knows_its_job(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
+    def work() -> None:
+        notes.append((current_job().id, dict(current_job().tags)))
+
+    async def work_later() -> None:
+        work()
+        notes.append(await anyio.to_thread.run_sync(lambda: current_job().id))
+
+    await scheduler.add_job(work, id="in a thread", tags={"team": "a"})
+    await clock.advance()
+    await scheduler.add_job(work_later, id="in the loop", tags={"team": "b"})
+    await clock.advance()
+
+    assert notes == [("in a thread", {"team": "a"}), ("in the loop", {"team": "b"}), "in the loop"]
+
+
+async def test_a_middleware_knows_the_job(clock: VirtualClock, notes: Any) -> None:
+    async def note(run: Run, call_next: CallNext) -> Any:
+        notes.append(current_job().id)
+        return await call_next()
+
+    async with AsyncScheduler(clock=clock, timezone="UTC", middleware=[note]) as scheduler:
+        await scheduler.add_job(int, id="job")
+        await clock.advance()
+
+    assert notes == ["job"]
+
+
+async def test_a_worker_process_does_not_know_the_job_and_says_so() -> None:
+    async with AsyncScheduler(timezone="UTC", executors={"processes": ProcessPoolExecutor(1)}) as scheduler:
+        await scheduler.add_job(current_job, "cron", hour=0, id="job", executor="processes")
+        handle = await scheduler.run_job("job")
+
+        with pytest.raises(SchedulerStateError, match=r"worker process, which gets the run alone; use current_run\(\)"):
+            await handle.result()
+
+
+async def test_outside_of_a_run_there_is_no_job(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
+    await scheduler.add_job(int)
+    await clock.advance()
+
+    with pytest.raises(SchedulerStateError, match=r"current_job\(\) was called outside of a run"):
+        current_job()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
+from apsched._portal import drive
 from apsched.async_scheduler import AsyncScheduler
 from apsched.events import EVENT_JOB_QUARANTINED
 from apsched.exceptions import AliasLookupError, ExecutorRefusedError
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.executors.base import Call, Executor
+from apsched.executors.debug import DebugExecutor
 from apsched.executors.pool import ThreadPoolExecutor
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
@@ -285,3 +289,32 @@ async def test_a_coroutine_function_in_a_thread_pool_runs_there(clock: VirtualCl
         job = await scheduler.add_job(where, "interval", hours=1, executor="threads")
 
         assert await (await scheduler.run_job(job.id)).result() is not threading.current_thread()
+
+
+async def test_health_may_be_asked_from_another_thread_while_executors_come_and_go(scheduler: AsyncScheduler) -> None:
+    is_over = threading.Event()
+
+    def scrape() -> int:
+        count = 0
+        while not is_over.is_set():
+            count += len(drive(scheduler.health()).executors)
+        return count
+
+    async def ask() -> None:
+        counts.append(await anyio.to_thread.run_sync(scrape))
+
+    counts: list[int] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            for number in range(200):
+                await scheduler.add_executor(DebugExecutor(), str(number))
+            for number in range(200):
+                await scheduler.remove_executor(str(number))
+            is_over.set()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert counts[0] > 0
