@@ -212,8 +212,7 @@ class MemoryJobStore(BlockingMethods):
     # history
 
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
-        histories = self._runs.values() if where.job_id is None else (self._runs.get(where.job_id, {}),)
-        found: Iterator[Run] = (run for history in histories for run in history.values() if where.accepts(run))
+        found = (run for run in self._among(where) if where.accepts(run))
         if after is not None:
             place = _recency(after)
             found = (run for run in found if _recency(run) < place)
@@ -276,6 +275,13 @@ class MemoryJobStore(BlockingMethods):
         return [successor for _, successor in settled] + followers
 
     # the parts of the above
+
+    def _among(self, where: RunFilter) -> Iterator[Run]:
+        """Return the runs among which those of *where* are: where it asks for open ones only, not the whole history."""
+        if where.outcomes is not None and not any(outcome.is_final for outcome in where.outcomes):
+            return itertools.chain.from_iterable(self._open.values())
+        histories = self._runs.values() if where.job_id is None else (self._runs.get(where.job_id, {}),)
+        return itertools.chain.from_iterable(history.values() for history in histories)
 
     def _claims_of(self, node: str) -> list[Run]:
         return [run for runs in self._open.values() for run in runs if run.outcome is RUNNING and run.node == node]

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from apsched import AsyncScheduler
+from apsched.jobstores.memory import MemoryJobStore
 from apsched.run import Outcome, Run
 from apsched.web.app import create_app
 
@@ -40,6 +41,9 @@ async def record(scheduler: AsyncScheduler, job_id: str, outcome: Outcome, ago: 
     """Put a run into the history of the memory store, so long ago."""
     nominal = scheduler._clock.now() - ago
     run = Run(job_id=job_id, nominal_time=nominal, due_time=nominal, outcome=outcome, **values)
-    histories: dict[str, dict[float, Run]] = scheduler._stores["default"]._runs  # type: ignore[attr-defined]
-    histories.setdefault(job_id, {})[nominal.timestamp()] = run
+    store = scheduler._stores["default"]
+    assert isinstance(store, MemoryJobStore)
+    store._runs.setdefault(job_id, {})[nominal.timestamp()] = run
+    if not outcome.is_final:
+        store._open.setdefault(job_id, []).append(run)
     return run
