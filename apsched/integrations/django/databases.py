@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from sqlalchemy import URL
 
+from apsched.jobstores.base import JobStore
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 
 BACKENDS: Mapping[str, str] = {  # the last part of ENGINE -> SQL dialect
@@ -33,7 +34,7 @@ OF_DJANGO = {  # options that concern Django's own use of a connection
 NOTHING: Mapping[str, str] = {}
 
 
-def make_jobstore(database: str = "default", **options: Any) -> SQLAlchemyJobStore:
+def make_jobstore(database: str = "default", **options: Any) -> JobStore:
     """
     Return a job store in a database of the project.
 
