@@ -28,6 +28,7 @@ from apsched.run import Outcome, Plan, Planner, Run, following
 HeapEntry: TypeAlias = tuple[float, int, Job]
 COMPACT_FROM = 1000  # outdated heap entries; fewer are not worth looking for
 MICROSECOND = timedelta(microseconds=1)
+EVERY_JOB = JobFilter()
 
 RUNNING = Outcome.RUNNING
 PENDING = Outcome.PENDING
