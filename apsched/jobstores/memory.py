@@ -118,7 +118,7 @@ class MemoryJobStore(BlockingMethods):
         known: Iterable[Job] = self._jobs.values()
         if where.expects_success:
             known = [job for job_id in self._expecting if (job := self._jobs.get(job_id)) is not None]
-        jobs = (job for job in known if where.accepts(job))
+        jobs = known if where == EVERY_JOB else (job for job in known if where.accepts(job))
         if after is not None:
             place = _place(self._get(after))
             jobs = (job for job in jobs if _place(job) > place)
