@@ -13,12 +13,14 @@ from apsched._documents import job_document
 from apsched._job_files import from_text
 from apsched.cli.desk import STORE_ALIAS, Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
-from apsched.cli.output import clock_text, print_json, printable
+from apsched.cli.output import next_run_text, print_json, printable
 from apsched.cli.settings import Settings
 from apsched.cli.texts import read_tags, read_time
 from apsched.engine.make_job import CONFLICTS
 from apsched.exceptions import ConflictingIdError
 from apsched.job import OVERLAPS, Job
+from apsched.retry import Retry
+from apsched.triggers.after import ONS, After, On
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.texts import read_length, read_trigger
@@ -30,12 +32,15 @@ from apsched.triggers.texts import read_length, read_trigger
         "apsched add shop.reports:send '0 3 * * mon-fri' --id nightly-report",
         "apsched add shop.stock:count 'every 5 minutes' --kwargs '{\"shelf\": 7}'",
         "apsched add shop.mail:send --at +10m --args '[\"boss@example.com\"]'",
+        "apsched add shop.reports:mail --after nightly-report --attempts 5 --backoff 1m",
         "apsched add --from jobs.json",
     ),
 )
 @click.argument("func", metavar="[MODULE:FUNCTION]", required=False)
 @click.argument("schedule", metavar="[SCHEDULE]", required=False)
 @click.option("--at", "at", metavar="TIME", help="Once, then: '2026-12-24 18:00', now, or +10m.")
+@click.option("--after", metavar="JOB", help="When a run of that job has ended; see --on.")
+@click.option("--on", type=click.Choice(ONS), default="success", show_default=True, help="How it must have ended.")
 @click.option("--from", "file", metavar="FILE", help="The jobs of a file that `apsched export` has written.")
 @click.option("--id", "job_id", metavar="ID", help="Its id.  [default: a random one]")
 @click.option("--name", metavar="TEXT", help="Its name for people.")
@@ -44,6 +49,8 @@ from apsched.triggers.texts import read_length, read_trigger
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A tag; may be repeated.")
 @click.option("--grace", metavar="LENGTH", help="How late a run may start, such as 5m.  [default: any time]")
 @click.option("--timeout", metavar="LENGTH", help="How long a run may take.  [default: any time]")
+@click.option("--attempts", type=click.IntRange(1), help="How often a run that fails is attempted.  [default: once]")
+@click.option("--backoff", metavar="LENGTH", help="Before the second attempt; then twice as long each.  [default: 10s]")
 @click.option("--max-instances", type=click.IntRange(1), help="How many runs may be under way at a time.")
 @click.option("--overlap", type=click.Choice(list(OVERLAPS)), help="What becomes of a time beyond that.")
 @click.option("--executor", metavar="ALIAS", help="Which executor of the nodes runs it.")
@@ -56,6 +63,8 @@ def command(
     func: str | None,
     schedule: str | None,
     at: str | None,
+    after: str | None,
+    on: On,
     file: str | None,
     replace: bool,
     as_json: bool,
@@ -69,13 +78,18 @@ def command(
     """
     if (func is None) == (file is None):
         raise click.UsageError("give MODULE:FUNCTION and when it runs, or --from FILE.")
-    if func is not None and (schedule is None) == (at is None):
-        raise click.UsageError("give either SCHEDULE or --at TIME.")
+    if func is not None and [schedule, at, after].count(None) != 2:
+        raise click.UsageError("give one of SCHEDULE, --at TIME and --after JOB.")
+    if options["backoff"] is not None and options["attempts"] is None:
+        raise click.UsageError("give --attempts with --backoff.")
 
     exported = None if file is None else from_text(Path(file).read_bytes(), file)
 
+    def trigger_of(desk: Desk) -> BaseTrigger:
+        return _trigger(desk, schedule, at) if after is None else After(after, on)
+
     async def work(desk: Desk) -> int:
-        jobs = exported if exported is not None else [_job(desk, str(func), _trigger(desk, schedule, at), options)]
+        jobs = exported if exported is not None else [_job(desk, str(func), trigger_of(desk), options)]
         merge = CONFLICTS["reset" if exported is not None else "replace"]
         try:
             kept = await desk.store.add(jobs, merge if replace else None)
@@ -109,6 +123,9 @@ def _job(desk: Desk, func: str, trigger: BaseTrigger, options: dict[str, Any]) -
     lengths = {"misfire_grace_time": options["grace"], "timeout": options["timeout"]}
     given |= {name: read_length(text).total_seconds() for name, text in lengths.items() if text is not None}
     given |= {name: options[name] for name in ("max_instances", "overlap", "executor") if options[name] is not None}
+    if options["attempts"] is not None:
+        backoff = {} if options["backoff"] is None else {"backoff": read_length(options["backoff"]).total_seconds()}
+        given["retry"] = Retry(options["attempts"], **backoff)
     if options["paused"]:
         given["next_run_time"] = None
     job = desk.maker.draft(desk.now, func, trigger, **given).job
@@ -134,5 +151,4 @@ def _tell(desk: Desk, jobs: Sequence[Job], as_json: bool) -> None:
         print_json({"jobs": [job_document(job) for job in jobs]})
         return
     for job in jobs:
-        when = "is paused" if job.next_run_time is None else f"runs next at {clock_text(job.next_run_time, desk.zone)}"
-        click.echo(printable(f"{job.id} {when}."))
+        click.echo(printable(f"{job.id} {next_run_text(job, desk.zone)}."))

@@ -10,6 +10,7 @@ from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import clock_text, distance, print_json, print_table, zone_text
 from apsched.cli.settings import Settings
 from apsched.cli.texts import read_tags
+from apsched.job import Job
 from apsched.jobstores.base import JobFilter
 from apsched.triggers.words import describe
 
@@ -38,8 +39,8 @@ def command(settings: Settings, tags: tuple[str, ...], limit: int | None, as_jso
                     (
                         job.id,
                         describe(job.trigger),
-                        clock_text(job.next_run_time, desk.zone),
-                        distance(job.next_run_time, now) if state_of(job) == "scheduled" else state_of(job),
+                        "" if job.follows else clock_text(job.next_run_time, desk.zone),
+                        distance(job.next_run_time, now) if _has_time(job) else _state(job),
                     )
                     for job in jobs
                 ),
@@ -50,3 +51,11 @@ def command(settings: Settings, tags: tuple[str, ...], limit: int | None, as_jso
         return 0
 
     return at_desk(settings, work)
+
+
+def _state(job: Job) -> str:
+    return "waiting" if state_of(job) == "scheduled" else state_of(job)
+
+
+def _has_time(job: Job) -> bool:
+    return state_of(job) == "scheduled" and job.follows is None

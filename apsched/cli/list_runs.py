@@ -13,7 +13,7 @@ from apsched.cli.settings import Settings
 from apsched.cli.show_job import show_runs
 from apsched.cli.texts import read_time
 from apsched.jobstores.base import RunFilter
-from apsched.run import Outcome
+from apsched.run import Outcome, Run
 
 
 @click.command(
@@ -37,6 +37,7 @@ from apsched.run import Outcome
     "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, metavar="N", help="At most so many."
 )
 @click.option("--errors", is_flag=True, help="Print the tracebacks too.")
+@click.option("--log", is_flag=True, help="Print what they have logged too.")
 @click.option("--ids", is_flag=True, help="Print the ids of the runs only, one a line.")
 @JSON
 @with_settings
@@ -49,6 +50,7 @@ def command(
     node: str | None,
     limit: int,
     errors: bool,
+    log: bool,
     ids: bool,
     as_json: bool,
 ) -> int:
@@ -73,9 +75,18 @@ def command(
             show_runs(runs, desk)
             more = f" There may be more: --limit is {limit}." if len(runs) == limit else ""
             click.echo(f"\nTimes are of {zone_text(desk.now, desk.zone)}.{more}")
-            for run in runs if errors else ():
-                if run.error:
-                    click.echo(f"\n{printable(run.id)}:\n{printable_lines(run.error)}")
+            for run in runs:
+                _tell_more(run, errors=errors, log=log)
         return 0
 
     return at_desk(settings, work)
+
+
+def _tell_more(run: Run, *, errors: bool, log: bool) -> None:
+    for attempt in run.attempts if errors else ():
+        if attempt.error:
+            click.echo(f"\n{printable(run.id)}, attempt {attempt.number}:\n{printable_lines(attempt.error)}")
+    if errors and run.error:
+        click.echo(f"\n{printable(run.id)}:\n{printable_lines(run.error)}")
+    if log and run.report is not None and run.report.log:
+        click.echo(f"\n{printable(run.id)} has logged:\n{printable_lines(run.report.log)}")

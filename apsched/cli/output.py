@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import click
 
+from apsched.job import Job
+
 PIPE_WIDTH = 1000  # columns; what reads a pipe wants one line a row
 COLORS = {
     "succeeded": "green",
@@ -73,6 +75,15 @@ def printable_lines(text: str) -> str:
 def clock_text(moment: datetime | None, zone: tzinfo) -> str:
     """Return *moment* as clocks in *zone* show it, to the second; "" for None."""
     return "" if moment is None else f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
+def next_run_text(job: Job, zone: tzinfo) -> str:
+    """Return when *job* runs next, after its id: `runs next at ...`, `waits for job ...`, `is paused`."""
+    if job.next_run_time is None:
+        return "is paused"
+    if job.follows is not None:
+        return f"waits for job {job.follows}"
+    return f"runs next at {clock_text(job.next_run_time, zone)}"
 
 
 def zone_text(moment: datetime, zone: tzinfo) -> str:

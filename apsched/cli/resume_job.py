@@ -9,7 +9,7 @@ from apsched.cli.change import Done, chosen, each
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
-from apsched.cli.output import clock_text
+from apsched.cli.output import next_run_text
 from apsched.cli.settings import Settings
 from apsched.engine.make_job import first_times
 from apsched.job import Job
@@ -39,7 +39,7 @@ def command(settings: Settings, ids: tuple[str, ...], every: bool, as_json: bool
 
         async def resume(job_id: str) -> Done:
             job = await desk.store.update(job_id, change)
-            return f"{job.id} runs next at {clock_text(job.next_run_time, desk.zone)}.", job_document(job)
+            return f"{job.id} {next_run_text(job, desk.zone)}.", job_document(job)
 
         return await each(desk, await chosen(desk, ids, every=every), resume, as_json=as_json)
 

@@ -73,6 +73,8 @@ def _show(desk: Desk, job: Job, times: list[datetime], runs: list[Run]) -> None:
     limits = {
         "misfire grace": length(job.misfire_grace_time) or "none: runs late",
         "timeout": length(job.timeout) or "none",
+        "attempts": _attempts(job),
+        "success within": length(job.expect_success_within),
         "instances": f"{job.max_instances}, then {job.overlap}",
         "after a crash": job.on_crash,
     }
@@ -96,6 +98,13 @@ def _show(desk: Desk, job: Job, times: list[datetime], runs: list[Run]) -> None:
     click.echo("\nLast runs:" if runs else "\nIt has no runs yet.")
     if runs:
         show_runs(runs, desk, with_job=False)
+
+
+def _attempts(job: Job) -> str:
+    if job.retry is None:
+        return ""
+    count = "any number" if job.retry.max_attempts is None else str(job.retry.max_attempts)
+    return f"{count}, after {length(job.retry.backoff)} and then {job.retry.factor:g} times as long each"
 
 
 def _call(job: Job) -> str:

@@ -36,6 +36,8 @@ class Explanation:
 def next_times(job: Job, count: int) -> list[datetime]:
     """Return the next *count* nominal times of *job*, or fewer if its trigger ends before."""
     times: list[datetime] = []
+    if job.follows is not None:
+        return times
     moment = job.next_nominal_time
     while moment is not None and len(times) < count:
         times.append(moment)

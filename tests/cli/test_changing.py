@@ -95,7 +95,7 @@ def test_a_job_is_added_and_runs_nothing(shell: Shell, tmp_path: Path, monkeypat
     ("arguments", "code", "problem"),
     [
         ((), 2, "give MODULE:FUNCTION and when it runs, or --from FILE"),
-        (("tests.cli.jobs:ok",), 2, "give either SCHEDULE or --at TIME"),
+        (("tests.cli.jobs:ok",), 2, "give one of SCHEDULE, --at TIME and --after JOB"),
         (("tests.cli.jobs:ok", "sometimes"), 2, "'sometimes' is no schedule"),
         (("tests.cli.jobs:nope", "5m"), 1, "'tests.cli.jobs' has no 'nope'"),
         (("tests.cli.jobs:ok", "5m", "--args", "[1, 2]"), 1, "must fit its signature"),
@@ -246,3 +246,21 @@ def test_a_backfill_of_the_future_is_refused(store: str, shell: Shell) -> None:
 
     assert (done.code, done.out) == (1, "")
     assert "end of a backfill must not be after now" in done.err
+
+
+def test_a_job_that_follows_another_one_and_is_attempted_again_is_added_and_shown(store: str, shell: Shell) -> None:
+    options = ("--after", "nightly", "--on", "failure", "--attempts", "5", "--backoff", "1m", "--id", "mail")
+
+    added = shell("add", "tests.cli.jobs:ok", *options)
+    shown = shell("show", "mail").out
+    listed = shell("list").out.splitlines()
+
+    assert added.out == "mail waits for job nightly.\n"
+    assert "when job nightly has failed" in shown
+    assert "5, after 60 s and then 2 times as long each" in shown
+    assert [line.split()[-1] for line in listed if line.startswith("mail")] == ["waiting"]
+    assert "9999" not in shown + added.out + "".join(listed)
+    assert shell("show", "mail", "--json").json["job"]["retry"]["max_attempts"] == 5
+    shell("pause", "mail")
+    assert shell("resume", "mail").out == "mail waits for job nightly.\n"
+    assert shell("add", "tests.cli.jobs:ok", "5m", "--backoff", "1m").code == 2
