@@ -64,10 +64,8 @@ def resolve(ref: str) -> Any:
     module_name, colon, path = ref.partition(":")
     if not (colon and all(module_name.split(".")) and all(path.split("."))):
         raise ValueError(f"a reference must be of the form 'package.module:name', got {ref!r}; part them by a colon")
-    try:  # a module that another thread is importing would be waited for, though that thread may wait for this one
-        return reduce(getattr, path.split("."), sys.modules[module_name])
-    except (AttributeError, KeyError):
-        pass
+    with suppress(LookupError):
+        return find_loaded(ref)
     try:
         found: Any = import_module(module_name)
     except Exception as exc:  # a module may raise anything while it is imported
@@ -86,6 +84,25 @@ def resolve(ref: str) -> Any:
             ) from None
         reached += ("." if ":" in reached else ":") + name
     return found
+
+
+def find_loaded(ref: str) -> Any:
+    """
+    Return what *ref* refers to, if its module has it already; nothing is imported, and nobody's import waited for.
+
+    Whoever imports the module may wait for the thread that asks.
+
+    Args:
+        ref: `"package.module:qualified.name"`.
+
+    Raises:
+        LookupError: It is not there, or not yet.
+    """
+    module_name, _, path = ref.partition(":")
+    try:
+        return reduce(getattr, path.split("."), sys.modules[module_name])
+    except (AttributeError, KeyError):
+        raise LookupError(f"{ref!r} is not loaded; import its module") from None
 
 
 def name_of(func: Callable[..., Any]) -> str:

@@ -7,7 +7,6 @@ Rule 2: a reference that failed is left alone for some seconds; an import can be
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -116,10 +115,10 @@ class Callables:
 
     def find_loaded(self, ref: str) -> Callable[..., Any] | None:
         """Return the callable that *ref* leads to if its module is imported already; None otherwise."""
-        if ref.partition(":")[0] not in sys.modules:
-            return None
         try:
-            found = self._look_up(ref)
+            self.check_ref(ref)
+            found = _refs.find_loaded(ref)
+            self.check_found(ref, found)
         except Exception:  # it is said when the job is to run; and the module may be in the middle of its import
             return None
         return found if callable(found) else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apsched._refs import check_arguments, is_coroutine_callable, name_of, ref_of, resolve
+from apsched._refs import check_arguments, find_loaded, is_coroutine_callable, name_of, ref_of, resolve
 
 
 def plain() -> None: ...
@@ -204,3 +204,25 @@ def test_what_a_module_has_is_found_by_another_thread_while_it_is_being_imported
     module = import_module("starting_up")
 
     assert module.found == [module.func]
+
+
+def test_what_a_module_does_not_have_yet_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (
+        "import threading",
+        "from apsched import _refs",
+        "errors = []",
+        "def look():",
+        "    try: _refs.find_loaded('in_the_middle:later')",
+        "    except LookupError as exc: errors.append(str(exc))",
+        "thread = threading.Thread(target=look, daemon=True)",
+        "thread.start()",
+        "thread.join(10)",
+        "def later(): ...",
+    )
+    (tmp_path / "in_the_middle.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+
+    module = import_module("in_the_middle")
+
+    assert module.errors == ["'in_the_middle:later' is not loaded; import its module"]
+    assert find_loaded("in_the_middle:later") is module.later
