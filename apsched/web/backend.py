@@ -1,7 +1,8 @@
 """What pages and the REST interface work on: a scheduler of this process, or a job store alone (layer 10).
 
 Rule 1: what is read is read from the stores, and what is changed is changed by the verbs of the scheduler.
-Rule 2: whatever a store holds, a call costs a bounded time: it returns a page, and where the next one begins.
+Rule 2: whatever a store holds, a call costs a bounded time: it returns a page, and where the next one begins. Only what
+exports or examines all jobs reads them all.
 """
 
 from __future__ import annotations
@@ -524,6 +525,11 @@ class Backend:
     async def add_job(self, /, func: str, trigger: Any, **options: Any) -> Job:
         """Add a job; see `AsyncScheduler.add_job`."""
         return await self._verbs.add_job(func, trigger, **options)
+
+    @carried
+    async def all_jobs(self, store: str | None = None) -> list[Job]:
+        """Return all jobs, of the store of that alias or of all, however many there are. Raises AliasLookupError."""
+        return [job for alias in self._chosen(store) for job in await self._store(alias).select(JobFilter())]
 
     @carried
     async def import_jobs(self, text: str, store: str, *, replace_existing: bool) -> list[Job]:

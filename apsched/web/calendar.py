@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypedDict
 from urllib.parse import quote, urlencode
 
+import anyio.to_thread
 from icalendar import TRANSP, Calendar, Event
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +22,7 @@ from apsched.web.backend import Upcoming
 from apsched.web.rest.asking import read_request
 from apsched.web.security import CALENDAR
 
-JOBS, TIMES, EVENTS = 200, 50, 2000  # jobs, times of each job, and events, at most
+JOBS, TIMES, EVENTS = 200, 50, 1000  # jobs, times of each job, and events, at most
 REFRESH = timedelta(hours=1)
 
 
@@ -57,16 +58,23 @@ async def _serve(request: Request) -> Response:
         jobs=JOBS,
         times=TIMES,
     )
-    events = [event for each in found for event in _events(each, now, f"{request.base_url}job")]
-    calendar = Calendar.new(
-        prodid="-//apsched//apsched//EN",
-        uid=f"apsched?{urlencode({name: query.get(name, '') for name in ('store', 'job')})}",
-        name=_text(asked.web.title),
-        method="PUBLISH",
-        refresh_interval=REFRESH,
-        subcomponents=events[:EVENTS],
-    )
-    return Response(calendar.to_ical(), media_type="text/calendar; charset=utf-8")
+    uid = f"apsched?{urlencode({name: query.get(name, '') for name in ('store', 'job')})}"
+
+    def write() -> bytes:
+        events = [event for each in found for event in _events(each, now, f"{request.base_url}job")]
+        calendar = Calendar.new(
+            prodid="-//apsched//apsched//EN",
+            uid=uid,
+            name=_text(asked.web.title),
+            method="PUBLISH",
+            refresh_interval=REFRESH,
+            subcomponents=events[:EVENTS],
+        )
+        content: bytes = calendar.to_ical()
+        return content
+
+    written = await anyio.to_thread.run_sync(write)  # it takes a second for the most events that there may be
+    return Response(written, media_type="text/calendar; charset=utf-8")
 
 
 def _events(upcoming: Upcoming, now: datetime, page: str) -> list[Event]:

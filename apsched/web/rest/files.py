@@ -10,13 +10,9 @@ import anyio.to_thread
 from apsched._documents import STORE, job_document
 from apsched._job_files import to_text
 from apsched.exceptions import AliasLookupError, ConflictingIdError
-from apsched.job import Job
-from apsched.web.backend import JobQuery
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.asking import Asked, check_is_known, values_of_users
 from apsched.web.rest.shapes import JobFile, JobsDocument
-
-PAGE = 500  # jobs that are read at a time
 
 
 async def export_jobs(asked: Asked) -> JobFile:
@@ -25,13 +21,7 @@ async def export_jobs(asked: Asked) -> JobFile:
 
     It is what the import takes, and import_jobs and "apsched add --from". All jobs are read; the history is not told.
     """
-    query, jobs, after = JobQuery(store=asked.query.get("store")), list[Job](), None
-    while True:
-        page = await asked.backend.jobs(query, PAGE, after)
-        jobs += page.jobs
-        after = page.next
-        if after is None:
-            break
+    jobs = await asked.backend.all_jobs(asked.query.get("store"))
     try:
         text = await anyio.to_thread.run_sync(to_text, jobs)
     except ValueError as exc:
