@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import cast
+from typing import Any, cast
 
 import anyio.to_thread
 
@@ -23,10 +23,10 @@ async def export_jobs(asked: Asked) -> JobFile:
     """
     jobs = await asked.backend.all_jobs(asked.query.get("store"))
     try:
-        text = await anyio.to_thread.run_sync(to_text, jobs)
+        file: Any = await anyio.to_thread.run_sync(lambda: json.loads(to_text(jobs)))
     except ValueError as exc:
         raise RefusedError(409, str(exc)) from None
-    return cast("JobFile", json.loads(text))
+    return cast("JobFile", file)
 
 
 async def import_jobs(asked: Asked) -> JobsDocument:
