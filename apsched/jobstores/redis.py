@@ -71,6 +71,7 @@ MICROSECOND = timedelta(microseconds=1)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 500  # jobs or runs of one script that may be parted into several
 LARGEST_COMMIT = 2000  # jobs and runs of one script; more comes where many jobs catch up with many nominal times
+FOLLOWED = 10_000  # jobs of which it is remembered who follows them
 ATTEMPTS = 50  # changes of a job that others keep changing
 
 PENDING = Outcome.PENDING
@@ -149,6 +150,7 @@ class RedisJobStore(BlockingMethods):
         self._keep_runs = keep_runs
         self._timeout = timeout
         self._unfit = Unfit()
+        self._followers: Followers = {}  # as they were read last
         self._bridge = Bridge()
         self._connection: Connection | None = None
 
@@ -553,8 +555,8 @@ class RedisJobStore(BlockingMethods):
         """
         Store *runs*, each if its claim, which stands at the same place of *claims*, holds, and those that follow.
 
-        With *is_exact*, another claim of the same node and epoch does not count. Where jobs follow, the first script
-        writes nothing and tells which; the second one writes all, if the same ones follow as they were then.
+        With *is_exact*, another claim of the same node and epoch does not count. Where other jobs follow than this
+        store remembers, the script writes nothing and tells which, and is run again.
 
         Returns:
             What became of each, and the runs that follow.
@@ -572,16 +574,17 @@ class RedisJobStore(BlockingMethods):
         args.append(len(notes) // 2)
         args += notes
         known: Followers = {}
-        followers: list[Run] = []
-        more: list[str | bytes | int] = []
+        if self._followers:
+            known = {key: self._followers[key] for run in runs if (key := key_of(run.job_id)) in self._followers}
         for _ in range(ATTEMPTS):
+            followers, more = self._follow(runs, known) if known else ([], [])
             reply: bytes | list[bytes] = await self._run("finish", *args, *more)
             if isinstance(reply, bytes):
                 answers = [digit - ord("0") for digit in reply]
                 made = zip(followers, answers[len(runs) :], strict=True)
                 return answers[: len(runs)], [run for run, answer in made if answer]
             known |= self._read_followers(*reply)
-            followers, more = self._follow(runs, known)
+            self._remember(known)
         raise self._too_busy(runs[0].job_id)
 
     def _read_followers(self, marks: bytes, rows: bytes) -> Followers:
@@ -590,6 +593,11 @@ class RedisJobStore(BlockingMethods):
             if state and not is_retired(state):
                 found[followed][1].append(read_job(self._codec, key, state, definition, quarantine).job)
         return found
+
+    def _remember(self, known: Followers) -> None:
+        if len(self._followers) > FOLLOWED:
+            self._followers = {}
+        self._followers = {key: each for key, each in (self._followers | known).items() if each[0]}
 
     def _follow(self, runs: Sequence[Run], known: Followers) -> tuple[list[Run], list[str | bytes | int]]:
         """Return the runs that follow *runs*, and what the script `finish` takes of them."""

@@ -24,6 +24,7 @@ local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are
 local READY = TAG .. ':ready:'             -- zset of an executor: jobs by when a pending run is due and may start
 local EXPECTING = TAG .. ':expecting'      -- set: jobs that are to succeed now and then
 local FOLLOWS = TAG .. ':follows'          -- hash: job -> the job that it follows
+local FOLLOWED = TAG .. ':followed'        -- set: jobs that others follow
 local FOLLOWERS = TAG .. ':followers:'     -- hash of a job: jobs that follow it -> the revision since which they do
 local HELD = TAG .. ':held'                -- zset: jobs that a node is planning for, by when others need not heed that
 local RUNS = TAG .. ':runs'                -- hash: nominal:job -> run
@@ -312,6 +313,7 @@ local function unfollow(id)
   if followed then
     call('HDEL', FOLLOWS, id)
     call('HDEL', FOLLOWERS .. followed, id)
+    if call('EXISTS', FOLLOWERS .. followed) == 0 then call('SREM', FOLLOWED, followed) end
   end
 end
 

@@ -51,9 +51,9 @@ end
 -- Return what the client has to know of those who follow these runs; nothing if it knows.
 local function unknown_followers()
   local seen, followed, texts, origins, found = {}, {}, {}, {}, {}
+  local is_followed = read_all('SMISMEMBER', FOLLOWED, ids)
   for index, id in ipairs(ids) do
-    local code = ARGV[7 * index + 1]
-    if not seen[id] and match(code, '[SFTAC]') then
+    if (is_followed[index] == 1 or known[id]) and not seen[id] and match(ARGV[7 * index + 1], '[SFTAC]') then
       seen[id] = true
       local followers, text = read_followers(id)
       if text ~= (known[id] or '') then
@@ -73,7 +73,7 @@ local function unknown_followers()
   }
 end
 
-if is_told or call('EXISTS', FOLLOWS) == 1 then
+if is_told or call('EXISTS', FOLLOWED) == 1 then
   local unknown = unknown_followers()
   if unknown then return unknown end
 end

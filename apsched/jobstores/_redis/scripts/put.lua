@@ -44,6 +44,7 @@ for index, id in ipairs(ids) do
   if followed ~= '' then
     call('HSET', FOLLOWS, id, followed)
     call('HSET', FOLLOWERS .. followed, id, revision + index)
+    call('SADD', FOLLOWED, followed)
   end
   if is_expecting == '1' then call('SADD', EXPECTING, id) end
   if quarantine ~= '' then
