@@ -26,7 +26,7 @@ from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnava
 from apsched.job import Job
 from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros
-from apsched.jobstores._mongodb import claiming, finishing, history, listing, nodes
+from apsched.jobstores._mongodb import cancelling, claiming, finishing, history, listing, nodes
 from apsched.jobstores._mongodb.deciding import Collections
 from apsched.jobstores._mongodb.documents import Documents
 from apsched.jobstores._mongodb.schema import Names, prepare
@@ -184,6 +184,15 @@ class MongoDBJobStore(BlockingMethods):
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         return await self._call(finishing.finish, runs, self._clock.now())
+
+    async def report(self, runs: Sequence[Run]) -> None:
+        await self._call(finishing.report, runs)
+
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        return await self._call(cancelling.ask, run, reason)
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        return await self._call(cancelling.asked, owner)
 
     # history
 

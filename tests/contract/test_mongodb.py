@@ -14,6 +14,7 @@ from apsched.jobstores.mongodb import MongoDBJobStore
 from apsched.notifiers.base import Notifier
 from apsched.notifiers.mongodb import MongoDBNotifier
 from apsched.testing.contract import JobStoreContract, NotifierContract
+from apsched.testing.contract._waiting import WaitingTests
 from tests.servers import MongoDB
 
 KEEP_RUNS = 3
@@ -40,7 +41,7 @@ def empty(url: str) -> None:
                 database[name].delete_many({})
 
 
-class TestMotorOnAReplicaSet(JobStoreContract):
+class TestMotorOnAReplicaSet(WaitingTests, JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture
@@ -55,7 +56,7 @@ class TestMotorOnAReplicaSet(JobStoreContract):
             yield other
 
 
-class TestPymongoOnAStandaloneServer(JobStoreContract):
+class TestPymongoOnAStandaloneServer(WaitingTests, JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture
@@ -74,7 +75,7 @@ class TestPymongoOnAStandaloneServer(JobStoreContract):
             yield other
 
 
-class TestBlockingPymongoOnAReplicaSet(JobStoreContract):
+class TestBlockingPymongoOnAReplicaSet(WaitingTests, JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture

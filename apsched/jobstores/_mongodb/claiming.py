@@ -198,26 +198,25 @@ async def claimed(at: Collections, owner: str) -> list[Plan]:
 
 
 async def next_moment(at: Collections, unfit: Unfit, slots: Mapping[str, int], owner: str) -> int | None:
-    """Return the microsecond that `next_run_time` of the port returns; 0 for a pending run that may start."""
+    """Return the microsecond that `next_run_time` of the port returns."""
     aliases = [alias for alias, free in slots.items() if free > 0]
     if not aliases:
         return None
     is_fit = _is_fit(unfit, owner)
-    pending = {"waiting": {"$lt": NEVER}, "executor": {"$in": aliases}, "quarantine": None, "$expr": HAS_ROOM, **is_fit}
-    if await at.link.find(at.jobs, pending, limit=1, projection={"_id": 1}):
-        return 0
+    conditions: dict[str, Document] = {"due": is_fit, "waiting": {"quarantine": None, "$expr": HAS_ROOM, **is_fit}}
     branches: list[list[Document]] = [
         [
-            {"$match": {"executor": alias, "due": {"$lt": NEVER}, **is_fit}},
-            {"$sort": {"due": 1}},
+            {"$match": {"executor": alias, name: {"$lt": NEVER}, **others}},
+            {"$sort": {name: 1}},
             {"$limit": 1},
-            {"$project": {"_id": 0, "due": 1}},
+            {"$project": {"_id": 0, "moment": f"${name}"}},
         ]
         for alias in aliases
+        for name, others in conditions.items()
     ]
-    others = [{"$unionWith": {"coll": at.jobs.name, "pipeline": branch}} for branch in branches[1:]]
-    firsts = await at.link.aggregate(at.jobs, [*branches[0], *others])
-    return min((int(first["due"]) for first in firsts if isinstance(first["due"], int)), default=None)
+    unions = [{"$unionWith": {"coll": at.jobs.name, "pipeline": branch}} for branch in branches[1:]]
+    firsts = await at.link.aggregate(at.jobs, [*branches[0], *unions])
+    return min((int(first["moment"]) for first in firsts if isinstance(first["moment"], int)), default=None)
 
 
 def _is_fit(unfit: Unfit, owner: str) -> Document:
@@ -237,7 +236,7 @@ async def _look(
         {"$project": {"is_node": {"$literal": 1}}},
     ]
     is_fit = _is_fit(unfit, owner)
-    pending = {"waiting": {"$lt": NEVER}, "quarantine": None, "$expr": HAS_ROOM, **is_fit}
+    pending = {"waiting": {"$lte": Int64(moment)}, "quarantine": None, "$expr": HAS_ROOM, **is_fit}
     branches = [
         [{"$match": {"executor": alias, **pending}}, {"$sort": {"waiting": 1}}, {"$limit": number}]
         for alias, number in free.items()
@@ -272,15 +271,15 @@ def _draft(at: Collections, unfit: Unfit, document: Document, now: datetime, own
 
 
 def _claim_pending(drafts: Sequence[_Draft], free: dict[str, int], now: datetime, owner: str) -> None:
-    """Claim the earliest pending runs that may start, within the free slots, which become fewer."""
+    """Claim the earliest pending runs that are due and may start, within the free slots, which become fewer."""
     candidates: list[tuple[datetime, _Draft, Run]] = []
     for draft in drafts:
-        pending = [run for run in draft.open_runs if run.outcome is Outcome.PENDING]
-        limit = draft.document.get("max_instances") or UNLIMITED
-        room = limit - (len(draft.open_runs) - len(pending))
-        if pending and room > 0 and draft.plan is None:
-            pending.sort(key=lambda run: run.nominal_time)
-            candidates += [(run.nominal_time, draft, run) for run in pending[:room]]
+        due = [run for run in draft.open_runs if run.outcome is Outcome.PENDING and run.due_time <= now]
+        if due and draft.plan is None:
+            limit = draft.document.get("max_instances") or UNLIMITED
+            room = max(0, limit - sum(run.outcome is Outcome.RUNNING for run in draft.open_runs))
+            due.sort(key=lambda run: run.nominal_time)
+            candidates += [(run.nominal_time, draft, run) for run in due[:room]]
     for _, draft, run in sorted(candidates, key=lambda candidate: candidate[0]):
         if free[draft.job.executor] > 0:
             free[draft.job.executor] -= 1

@@ -4,7 +4,9 @@ Rule 1: whatever is decided about a job and its open runs is one change of its o
 still has the `rev` that was read; the new `rev` is an id that nobody has used.
 Rule 2: a run that ends leaves the `rev` alone. It takes nothing from others but a place among those under way, so what
 was decided meanwhile still holds. Whoever decides about runs under way compares `active` too.
-Rule 3: a batch is one statement, an update of many documents by one pipeline that finds what is to become of each in a
+Rule 3: whether any job follows another one is told by a document beside those of jobs, written before the first that
+does. The statement that ends runs counts it, so that nothing is asked for where none does.
+Rule 4: a batch is one statement, an update of many documents by one pipeline that finds what is to become of each in a
 table. That takes the server a third of the time of as many updates of one.
 """
 
@@ -19,7 +21,7 @@ import attrs
 from bson import Int64, ObjectId
 
 from apsched._mongodb_clients import Document, MongoLink
-from apsched.jobstores._mongodb.documents import NEVER, PRESENT, RUNNING, Documents, new_token
+from apsched.jobstores._mongodb.documents import NEVER, PRESENT, RUNNING, SIGN, Documents, new_token
 
 PATIENT_UNTIL = 3  # lost races after which a while is waited
 
@@ -92,10 +94,11 @@ async def decide(at: Collections, decisions: Sequence[Decision], token: ObjectId
     active = _if_list({"$concatArrays": [kept, "$$it.entries"]})
     decided = {"$mergeObjects": ["$$ROOT", "$$it.fields", {"active": active}]}
     holds = {"$eq": [{"$ifNull": ["$rev", None]}, "$$it.rev"]}
-    return await _change_each(at, table, {"$cond": [holds, decided, "$$ROOT"]})
+    result = await _change_each(at, table, {"$cond": [holds, decided, "$$ROOT"]})
+    return int(result.modified_count)
 
 
-async def end_runs(at: Collections, ended: Mapping[str, Sequence[Document]]) -> int:
+async def end_runs(at: Collections, ended: Mapping[str, Sequence[Document]]) -> tuple[int, bool]:
     """
     Put entries in the place of those under way of the same nominal time, epoch and node.
 
@@ -104,22 +107,43 @@ async def end_runs(at: Collections, ended: Mapping[str, Sequence[Document]]) -> 
         ended: Id of a job -> entries of closed runs.
 
     Returns:
-        Of how many jobs one or more were.
+        Of how many jobs one or more were; and whether any job of the store may follow another one, where all were.
     """
-    is_it = [{"$eq": [f"$$run.{name}", f"$$end.{name}"]} for name in ("nominal_time", "epoch", "node")]
-    end = {"$first": {"$filter": {"input": "$$it", "as": "end", "cond": {"$and": is_it}}}}
-    new = {"$cond": [{"$eq": ["$$run.outcome", RUNNING]}, {"$ifNull": [end, "$$run"]}, "$$run"]}
-    active = _if_list({"$map": {"input": "$active", "as": "run", "in": new}})
-    return await _change_each(at, ended, {"$mergeObjects": ["$$ROOT", {"active": active}]})
+    new = _with_runs_under_way({"$ifNull": [_same_claim(), "$$run"]})
+    result = await _change_each(at, {**ended, SIGN: []}, new)
+    return int(result.modified_count), bool(result.matched_count > len(ended))
 
 
-async def _change_each(at: Collections, table: Mapping[str, Any], new: Document) -> int:
+async def tell_notes(at: Collections, told: Mapping[str, Sequence[Document]]) -> None:
+    """
+    Set the notes of entries under way of the same nominal time, epoch and node.
+
+    Args:
+        at: Where.
+        told: Id of a job -> those three and `notes`.
+    """
+    await _change_each(at, told, _with_runs_under_way({"$mergeObjects": ["$$run", _same_claim()]}))
+
+
+def _same_claim() -> Document:
+    """Return what finds the entry in `$$it` that is of the same claim as `$$run`."""
+    is_it = [{"$eq": [f"$$run.{name}", f"$$entry.{name}"]} for name in ("nominal_time", "epoch", "node")]
+    return {"$first": {"$filter": {"input": "$$it", "as": "entry", "cond": {"$and": is_it}}}}
+
+
+def _with_runs_under_way(new: Document) -> Document:
+    """Return what puts *new* in the place of each entry under way, `$$run`."""
+    one = {"$cond": [{"$eq": ["$$run.outcome", RUNNING]}, new, "$$run"]}
+    active = _if_list({"$map": {"input": "$active", "as": "run", "in": one}})
+    return {"$mergeObjects": ["$$ROOT", {"active": active}]}
+
+
+async def _change_each(at: Collections, table: Mapping[Any, Any], new: Document) -> Any:
     """Replace each document that *table* names by *new*, in which `$$it` is its entry there."""
     ids = list(table)
     entry = {"$arrayElemAt": [{"$literal": list(table.values())}, {"$indexOfArray": [{"$literal": ids}, "$_id"]}]}
     pipeline = [{"$replaceWith": {"$let": {"vars": {"it": entry}, "in": new}}}]
-    result = await at.link.call(at.jobs.update_many, {"_id": {"$in": ids}}, pipeline)
-    return int(result.modified_count)
+    return await at.link.call(at.jobs.update_many, {"_id": {"$in": ids}}, pipeline)
 
 
 def _if_list(new: Document) -> Document:

@@ -5,15 +5,21 @@ A document of the collection of jobs:
     _id, definition, executor, quarantine, max_instances, keep_runs, tags     what it is
     next_run_time, next_nominal_time                                          NEVER and None if it is paused
     mark      why some node cannot run it, which others may
-    due       next_run_time if it may be taken then, else NEVER
+    due       next_run_time if it may be taken then, else NEVER: if it is quarantined or follows another job
+    follows   the id of that job, if any
+    followed  nominal times of that job at which it has followed, the last ones
+    expects_success  true if it is to succeed within a time, else None
     state     present; or gone (finished, removed) with runs that are not settled
     rev       an id that every decision about the job replaces
     active    runs that are under way, and closed ones that are not written to the history yet
     pending   runs that wait, by nominal time
-    waiting   the first of those, else NEVER
+    waiting   the first due time of those, else NEVER
 
 A run under way or pending is in its job's document and nowhere else. A closed one bears a `token` until it is in the
-history. `by` is the node that has to see to an entry of `active`.
+history; and `is_orphaned` if nothing follows it, since its job was removed before it could start. `by` is the node that
+has to see to an entry of `active`.
+
+A document that is no job, `SIGN`, is there as soon as any job has come to follow another one.
 """
 
 from __future__ import annotations
@@ -31,6 +37,7 @@ from apsched._mongodb_clients import Document
 from apsched.exceptions import TransientJobError
 from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
+from apsched.jobstores._notes import notes_from_text, notes_to_text
 from apsched.run import Outcome, Run
 from apsched.serializers.base import Unstorable
 
@@ -41,6 +48,8 @@ AT_ONCE = Int64(-(2**63))
 PRESENT: Final = "present"
 FINISHED: Final = "finished"
 REMOVED: Final = "removed"
+
+SIGN: Final = 0  # an id that no job has
 
 RUNNING = Outcome.RUNNING.value
 PENDING = Outcome.PENDING.value
@@ -82,7 +91,9 @@ class Documents:
             "tags": [tag_key(*tag) for tag in job.tags.items()],
             "next_run_time": next_run_time,
             "next_nominal_time": None if job.next_nominal_time is None else _moment(job.next_nominal_time),
-            "due": next_run_time if job.quarantine is None else NEVER,
+            "due": next_run_time if job.quarantine is None and job.follows is None else NEVER,
+            "follows": job.follows,
+            "expects_success": True if job.expect_success_within is not None else None,
             "state": PRESENT,
         }
 
@@ -141,6 +152,8 @@ class Documents:
             entry["arguments"] = _binary(self._codec.encode_arguments(run))
         if run.retval is not None:
             entry["retval"] = _binary(self._codec.encode_result(run.retval))
+        if (notes := notes_to_text(run)) is not None:
+            entry["notes"] = notes
         return entry
 
     @staticmethod
@@ -174,6 +187,7 @@ class Documents:
         """
         get = entry.get
         args, kwargs = (None, None) if get("arguments") is None else self._codec.decode_arguments(entry["arguments"])
+        attempts, report = notes_from_text(get("notes"))
         return Run(
             job_id=job_id,
             nominal_time=from_micros(entry["nominal_time"]),
@@ -192,6 +206,9 @@ class Documents:
             reason=get("reason"),
             args=args,
             kwargs=kwargs,
+            attempts=attempts,
+            report=report,
+            cancel_reason=get("cancel_reason"),
         )
 
     def held(self, job_id: str, entry: Document) -> Run | None:
@@ -234,7 +251,7 @@ def record(job_id: str, entry: Document, *, names_keep_runs: bool) -> Document:
 
     It may be pruned from `prune_at` on: at once where its job says how many are kept, else when it is old.
     """
-    marks = ("nominal_time", "by", "claim", "token")
+    marks = ("nominal_time", "by", "claim", "token", "is_orphaned")
     kept = {name: value for name, value in entry.items() if name not in marks}
     has_run = "started_at" in entry and "finished_at" in entry
     ended_at = entry["finished_at"] if has_run else entry["nominal_time"]
@@ -248,11 +265,11 @@ def record(job_id: str, entry: Document, *, names_keep_runs: bool) -> Document:
 
 def waiting(pending: Iterable[Document]) -> Int64:
     """Return the field of that name."""
-    return Int64(min((entry["nominal_time"] for entry in pending), default=NEVER))
+    return Int64(min((entry.get("due_time", NEVER) for entry in pending), default=NEVER))
 
 
 def by_nominal_time(entries: Iterable[Document]) -> list[Document]:
-    """Return entries in the order in which they are claimed."""
+    """Return entries in the order in which they are claimed when they are due."""
     return sorted(entries, key=lambda entry: entry["nominal_time"])
 
 

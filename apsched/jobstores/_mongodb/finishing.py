@@ -2,7 +2,7 @@
 
 A batch of runs that ended takes four statements: one update that closes each run whose claim holds, one insert into the
 history, one delete of jobs that are gone by that, and one update that lets go of the runs in the documents of the
-others. If a claim did not hold for some, two more see for which.
+others. If a claim did not hold for some, two more see for which. Where jobs follow others, one more looks for them.
 
 Rule 1: the first of them decides. What comes after it may be done by anybody, so an outcome is neither lost nor doubled
 wherever this node dies.
@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import attrs
+from bson import Int64
 
 from apsched._mongodb_clients import Document
 from apsched.jobstores._codec import to_micros
-from apsched.jobstores._mongodb.deciding import Collections, Decision, decide, end_runs, swap
+from apsched.jobstores._mongodb.deciding import Collections, Decision, decide, end_runs, swap, tell_notes
 from apsched.jobstores._mongodb.documents import (
     REMOVED,
     RUNNING,
@@ -28,7 +29,9 @@ from apsched.jobstores._mongodb.documents import (
     running,
     waiting,
 )
+from apsched.jobstores._mongodb.following import follow
 from apsched.jobstores._mongodb.settling import settle_documents, settle_token
+from apsched.jobstores._notes import notes_to_text
 from apsched.run import Outcome, Run
 
 LARGEST_PART = 4 * 1024 * 1024  # bytes of what users' runs returned or raised
@@ -37,14 +40,33 @@ LARGEST_PART = 4 * 1024 * 1024  # bytes of what users' runs returned or raised
 async def finish(at: Collections, runs: Sequence[Run], now: datetime) -> list[Run]:
     """Do what the port says of `finish`; *now* is when what cannot be handed back is cancelled."""
     stored: set[int] = set()
+    followers: list[Run] = []
     token = new_token()
     ended = [(run, at.documents.entry(run, by=run.node, token=token)) for run in runs if run.outcome.is_final]
     for part in _parts(ended):
-        stored.update(id(run) for run in await _end(at, part))
+        held, made = await _end(at, part)
+        stored.update(map(id, held))
+        followers += made
     handed_back = [run for run in runs if run.outcome is Outcome.PENDING]
     if handed_back:
-        stored.update(id(run) for run in await _hand_back(at, handed_back, now))
-    return [run for run in runs if id(run) in stored]
+        stored.update(map(id, await _hand_back(at, handed_back, now)))
+    return [run for run in runs if id(run) in stored] + followers
+
+
+async def report(at: Collections, runs: Sequence[Run]) -> None:
+    """Do what the port says of `report`."""
+    told: dict[str, list[Document]] = {}
+    size = 0
+    for run in runs:
+        claim = {"nominal_time": Int64(to_micros(run.nominal_time)), "epoch": run.epoch, "node": run.node}
+        notes = notes_to_text(run)
+        size += len(notes or "")
+        if size > LARGEST_PART:
+            await tell_notes(at, told)
+            told, size = {}, len(notes or "")
+        told.setdefault(run.job_id, []).append({**claim, "notes": notes})
+    if told:
+        await tell_notes(at, told)
 
 
 def _parts(ended: Sequence[tuple[Run, Document]]) -> Iterator[Sequence[tuple[Run, Document]]]:
@@ -53,6 +75,7 @@ def _parts(ended: Sequence[tuple[Run, Document]]) -> Iterator[Sequence[tuple[Run
     size = 0
     for run, entry in ended:
         weight = len(entry.get("retval") or b"") + 4 * (len(entry.get("error") or "") + len(entry.get("reason") or ""))
+        weight += len(entry.get("notes", ""))
         if part and size + weight > LARGEST_PART:
             yield part
             part, size = [], 0
@@ -62,16 +85,18 @@ def _parts(ended: Sequence[tuple[Run, Document]]) -> Iterator[Sequence[tuple[Run
         yield part
 
 
-async def _end(at: Collections, ended: Sequence[tuple[Run, Document]]) -> Sequence[Run]:
+async def _end(at: Collections, ended: Sequence[tuple[Run, Document]]) -> tuple[Sequence[Run], Sequence[Run]]:
+    """Return which of *ended* are stored, and the runs that follow."""
     token = ended[0][1]["token"]
     runs = [run for run, _ in ended]
     entries: dict[str, list[Document]] = {}
     for run, entry in ended:
         entries.setdefault(run.job_id, []).append(entry)
-    changed = await end_runs(at, entries)
+    changed, may_be_followed = await end_runs(at, entries)
     if changed == len(runs):
+        followers = await follow(at, entries) if may_be_followed else []
         await settle_token(at, entries, token)
-        return runs
+        return runs, followers
     documents = {each["_id"]: each for each in await at.link.find(at.jobs, {"_id": {"$in": list(entries)}})}
     history = await _history(at, runs)
     stored = []
@@ -79,8 +104,8 @@ async def _end(at: Collections, ended: Sequence[tuple[Run, Document]]) -> Sequen
         document = documents.get(run.job_id)
         if _is_recorded(run, document, history) or await _cancel_pending(at, run, documents):
             stored.append(run)
-    await settle_documents(at, [each for each in documents.values() if isinstance(each.get("active"), list)])
-    return stored
+    settled = [each for each in documents.values() if isinstance(each.get("active"), list)]
+    return stored, await settle_documents(at, settled)
 
 
 async def _history(at: Collections, runs: Sequence[Run]) -> Mapping[tuple[str, int], Document]:
@@ -190,7 +215,7 @@ def returned(
         if run.outcome is not Outcome.PENDING:
             active.append(at.documents.entry(run, by=run.node, token=token))
         elif document["state"] == REMOVED:
-            active.append(at.documents.entry(_orphaned(run, now), by=run.node, token=token))
+            active.append(at.documents.entry(_orphaned(run, now), by=run.node, token=token, is_orphaned=True))
         else:
             pending.append(at.documents.entry(run))
     return {"active": active, "pending": by_nominal_time(pending), "waiting": waiting(pending)}

@@ -9,8 +9,9 @@ its id takes the document over, with these runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import cast
 
 from bson import Int64, ObjectId
 from pymongo import DeleteOne, UpdateOne
@@ -42,6 +43,7 @@ from apsched.jobstores._mongodb.documents import (
     waiting,
 )
 from apsched.jobstores._mongodb.finishing import returned
+from apsched.jobstores._mongodb.following import raise_sign
 from apsched.jobstores._mongodb.history import keep_fewer
 from apsched.jobstores._mongodb.settling import DUPLICATE_KEY, settle_documents
 from apsched.jobstores.base import Change, JobFilter, Merge
@@ -60,6 +62,7 @@ async def add(at: Collections, jobs: Sequence[Job], merge: Merge | None) -> list
         documents = {document["_id"]: document for document in found}
         kept = [_merged(at, documents.get(job.id), job, merge) for job in jobs]
         fields = {job.id: at.documents.job_fields(job) for job in kept}
+        await _prepare(at, fields.values())
         token = new_token()
         new = [fresh(job_id, fields[job_id], token) for job_id in sorted(fields.keys() - documents.keys())]
         taken = [Decision(documents[job_id], fields[job_id]) for job_id in fields.keys() & documents.keys()]
@@ -70,6 +73,12 @@ async def add(at: Collections, jobs: Sequence[Job], merge: Merge | None) -> list
             return kept
         await breathe(attempt)
     raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def _prepare(at: Collections, written: Iterable[Document]) -> None:
+    """Let what is about to be written find what it needs."""
+    if any(fields["follows"] is not None for fields in written):
+        await raise_sign(at)
 
 
 def _merged(at: Collections, document: Document | None, job: Job, merge: Merge | None) -> Job:
@@ -112,6 +121,7 @@ async def update(at: Collections, job_id: str, change: Change) -> Job:
             raise JobLookupError(job_id)
         changed = change(at.documents.job(document))
         fields = at.documents.job_fields(changed)
+        await _prepare(at, [fields])
         if await decide(at, [Decision(document, fields)], new_token()):
             if fields["keep_runs"] not in (None, document.get("keep_runs")):
                 await keep_fewer(at, job_id)
@@ -184,6 +194,8 @@ async def select(at: Collections, where: JobFilter, limit: int | None, after: st
     if where.is_quarantined is not None:
         is_told = [{"quarantine": {"$gt": ""}}, {"mark": {"$gt": ""}}]
         conditions["$and"] = [{"$or" if where.is_quarantined else "$nor": is_told}]
+    if where.expects_success is not None:
+        conditions["expects_success"] = True if where.expects_success else None
     if limit == 0:
         return []
     found = await at.link.find(
@@ -199,6 +211,8 @@ async def add_run(at: Collections, run: Run) -> Run:
         if document is None or not is_present(document):
             raise JobLookupError(run.job_id)
         entry = at.documents.entry(run)
+        if not run.is_manual and (taken := await _taken(at, document, entry["nominal_time"])) is not None:
+            return at.documents.listed(run_key(run.job_id, entry["nominal_time"]), taken) or run
         entry["nominal_time"] = await _free_time(at, document, entry["nominal_time"])
         pending = by_nominal_time([*document["pending"], entry])
         at.documents.check_room(run.job_id, pending)
@@ -207,6 +221,15 @@ async def add_run(at: Collections, run: Run) -> Run:
             return at.documents.kept(run, entry)
         await breathe(attempt)
     raise AssertionError("unreachable")  # pragma: no cover
+
+
+async def _taken(at: Collections, document: Document, nominal: int) -> Document | None:
+    """Return the entry of the run that the job has at *nominal*, or its record in the history."""
+    for entry in document["active"] + document["pending"]:
+        if entry["nominal_time"] == nominal:
+            return cast("Document", entry)
+    found: Document | None = await at.link.call(at.runs.find_one, {"_id": run_key(document["_id"], nominal)})
+    return found
 
 
 async def _free_time(at: Collections, document: Document, nominal: int) -> Int64:

@@ -31,7 +31,8 @@ async def join(at: Collections, node: str, lease: float, now: datetime) -> None:
     moment = Int64(to_micros(now))
     fields = {"beat": 0, "lease": float(lease), "started_at": moment, "seen_at": moment, "is_dead": False}
     await at.link.call(at.nodes.replace_one, {"_id": node}, fields, upsert=True)
-    is_due = {"$and": [{"$eq": ["$state", PRESENT]}, {"$isNumber": "$next_run_time"}]}
+    waits = {"$gt": ["$follows", None]}
+    is_due = {"$and": [{"$eq": ["$state", PRESENT]}, {"$isNumber": "$next_run_time"}, {"$not": waits}]}
     due = {"$cond": [is_due, "$next_run_time", NEVER]}
     released = [{"$set": {"quarantine": None, "due": due, "rev": new_token()}}]
     await at.link.call(at.jobs.update_many, {"quarantine": {"$gt": ""}}, released)
@@ -89,18 +90,23 @@ async def reap(at: Collections, dead: Mapping[str, int], after_crash: AfterCrash
     }
     lost = sorted(node for node in busy if isinstance(node, str) and known.get(node, True))
     settled: list[Run] = []
+    followers: list[Run] = []
     if lost:
         for each in await at.link.find(at.jobs, {"active.by": {"$in": lost}}, projection={"_id": 1}):
-            settled += await _settle(at, each["_id"], lost, after_crash, now)
-    await _settle_forgotten(at, now)
+            of_job, follow_it = await _settle(at, each["_id"], lost, after_crash, now)
+            settled += of_job
+            followers += follow_it
+    followers += await _settle_forgotten(at, now)
     for node, is_dead in known.items():
         if is_dead:
             await at.link.call(at.nodes.delete_one, {"_id": node, "is_dead": True})
-    return settled
+    return settled + followers
 
 
-async def _settle(at: Collections, job_id: str, lost: list[str], after_crash: AfterCrash, now: datetime) -> list[Run]:
-    """Settle what lost nodes have of one job, and return it."""
+async def _settle(
+    at: Collections, job_id: str, lost: list[str], after_crash: AfterCrash, now: datetime
+) -> tuple[list[Run], list[Run]]:
+    """Settle what lost nodes have of one job, and return it and the runs that follow."""
     while (document := await read(at, job_id)) is not None and isinstance(document.get("active"), list):
         job = None if document["state"] == REMOVED else at.documents.job(document, resolve=False)
         under_way = [(entry, at.documents.held(job_id, entry)) for entry in running(document)]
@@ -108,20 +114,18 @@ async def _settle(at: Collections, job_id: str, lost: list[str], after_crash: Af
         kept = [entry for entry in document["active"] if all(entry is not other for other, _ in taken)]
         successors = [after_crash(job, run) for _, run in taken]
         if not taken:
-            if closed(document):
-                await settle_documents(at, [document])
-            return []
+            return [], await settle_documents(at, [document]) if closed(document) else []
         fields = returned(at, document, kept, successors, now)
         if await swap_once(at, document, fields):
-            await settle_documents(at, [{**document, **fields}])
-            return successors
-    return []
+            for successor in successors:
+                successor.cancel_reason = None
+            return successors, await settle_documents(at, [{**document, **fields}])
+    return [], []
 
 
-async def _settle_forgotten(at: Collections, now: datetime) -> None:
-    """Write what nodes have left half-done that are alive: a call of theirs was cut off."""
+async def _settle_forgotten(at: Collections, now: datetime) -> list[Run]:
+    """Go on with what nodes have left half-done that are alive: a call of theirs was cut off."""
     long_ago = ObjectId.from_datetime((now - FORGOTTEN_AFTER).astimezone(UTC))
     unwritten: Document = {"active": {"$elemMatch": {"by": {"$exists": True}, "token": {"$lt": long_ago}}}}
     found = await at.link.find(at.jobs, {"active.by": {"$exists": True}, **unwritten})
-    if found:
-        await settle_documents(at, found)
+    return await settle_documents(at, found) if found else []

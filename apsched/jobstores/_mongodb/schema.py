@@ -11,6 +11,7 @@ from apsched.exceptions import JobStoreVersionError
 from apsched.jobstores._mongodb.documents import NEVER
 
 VERSION = 1
+INDEXED = 2  # raised by each release that adds to INDEXES
 
 
 @attrs.frozen
@@ -40,6 +41,11 @@ INDEXES: dict[str, list[tuple[list[tuple[str, int]], Document]]] = {
         ([("quarantine", 1)], {"partialFilterExpression": {"quarantine": {"$gt": ""}}}),
         ([("mark", 1)], {"partialFilterExpression": {"mark": {"$gt": ""}}}),
         ([("tags", 1)], {"partialFilterExpression": {"tags": {"$gt": ""}}}),
+        ([("follows", 1)], {"partialFilterExpression": {"follows": {"$gt": ""}}}),
+        (
+            [("expects_success", 1), ("next_run_time", 1), ("_id", 1)],
+            {"partialFilterExpression": {"expects_success": True}},
+        ),
     ],
     "runs": [
         ([("_id.nominal_time", -1), ("_id.job", -1)], {}),
@@ -74,10 +80,11 @@ async def prepare(link: MongoLink, database: str, names: Names) -> None:
             f"and this release of apsched knows version {VERSION}; update apsched in all processes, "
             f"or give MongoDBJobStore another collection"
         )
-    else:
+    elif known.get("indexed", 1) >= INDEXED:
         return
     for collection, indexes in INDEXES.items():
         target: Any = link.collection(database, getattr(names, collection))
         for keys, options in indexes:
             await link.call(target.create_index, keys, **options)
-    await link.call(schema.update_one, {"_id": "version"}, {"$setOnInsert": {"version": VERSION}}, upsert=True)
+    made = {"$setOnInsert": {"version": VERSION}, "$max": {"indexed": INDEXED}}
+    await link.call(schema.update_one, {"_id": "version"}, made, upsert=True)

@@ -6,6 +6,7 @@ Rule 2: everything here may be done twice and by any node: a run that is in the 
 Rule 3: what a token marks is let go of by the process that made the token, and only when all of it is written. Anybody
 else names each run.
 Rule 4: a job that is gone goes for good with its last entry.
+Rule 5: the jobs that follow come before all of that: see `following`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from pymongo.errors import BulkWriteError
 from apsched._mongodb_clients import Document
 from apsched.jobstores._mongodb.deciding import Collections
 from apsched.jobstores._mongodb.documents import PRESENT, closed, record
+from apsched.jobstores._mongodb.following import follow
+from apsched.run import Run
 
 DUPLICATE_KEY = 11000
 
 
 async def settle_token(at: Collections, ended: Mapping[str, Sequence[Document]], token: ObjectId) -> None:
     """
-    Settle what this process has marked by *token*.
+    Settle what this process has marked by *token* and nothing has to follow any more.
 
     Args:
         at: Where.
@@ -44,9 +47,15 @@ async def settle_token(at: Collections, ended: Mapping[str, Sequence[Document]],
         await at.link.call(at.tidy_jobs.update_many, where, {"$pull": {"active": {"token": token}}})
 
 
-async def settle_documents(at: Collections, documents: Collection[Document]) -> None:
-    """Settle the closed runs of *documents*, whoever has closed them; those that are gone and empty go."""
+async def settle_documents(at: Collections, documents: Collection[Document]) -> list[Run]:
+    """
+    Settle the closed runs of *documents*, whoever has closed them; those that are gone and empty go.
+
+    Returns:
+        The runs that follow these, as far as nobody else has made them.
+    """
     entries = {document["_id"]: closed(document) for document in documents}
+    followers = await follow(at, entries)
     await _write(
         at,
         [
@@ -66,6 +75,7 @@ async def settle_documents(at: Collections, documents: Collection[Document]) -> 
             tidying.append(DeleteOne({"_id": job_id, "state": {"$ne": PRESENT}, "pending": [], "active": []}))
     if tidying:
         await at.link.call(at.tidy_jobs.bulk_write, tidying)
+    return followers
 
 
 async def _write(at: Collections, records: list[Document]) -> None:
