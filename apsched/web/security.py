@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from apsched.web.mounting import mounted
 from apsched.web.refusals import RefusedError
 
 Action = Literal[
@@ -157,6 +158,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = mounted(scope)
         request = Request(scope, receive)
         cookie = request.cookies.get(FORGERY_COOKIE, "")
         fresh = "" if len(cookie) == 43 else secrets.token_urlsafe(32)  # of 43 characters

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from litestar import Litestar, asgi
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -264,19 +268,38 @@ async def test_no_text_of_a_user_becomes_markup(scheduler: AsyncScheduler, http:
     assert "{{7*7}}" in page or path in ("/load", "/nodes")
 
 
-async def test_it_is_mounted_anywhere_and_its_links_know(scheduler: AsyncScheduler) -> None:
+def in_starlette(dashboard: Starlette) -> Any:
+    return Starlette(routes=[Mount("/ops/jobs", dashboard)])
+
+
+def in_fastapi(dashboard: Starlette) -> Any:
+    app = FastAPI()
+    app.mount("/ops/jobs", dashboard)
+    return app
+
+
+def in_litestar(dashboard: Starlette) -> Any:
+    mounting = asgi("/ops/jobs", is_mount=True, copy_scope=True)
+    return Litestar(route_handlers=[mounting(dashboard)], logging_config=None)
+
+
+@pytest.mark.parametrize("mount", [in_starlette, in_fastapi, in_litestar])
+async def test_it_is_mounted_anywhere_and_its_links_know(
+    scheduler: AsyncScheduler, mount: Callable[[Starlette], Any]
+) -> None:
     await scheduler.add_job(succeed, "cron", hour=3, id="nightly")
-    app = Starlette(routes=[Mount("/ops/jobs", create_app(scheduler))])
-    transport = httpx.ASGITransport(app=app, client=LOCAL)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        page = await text(http, "/ops/jobs/")
+    transport = httpx.ASGITransport(app=mount(create_app(scheduler)), client=LOCAL)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", follow_redirects=True) as http:
+        page = await text(http, "/ops/jobs")
         links = set(re.findall(r'(?:href|src|action|hx-post|hx-get|data-live)="([^"#]+)"', page))
         assert links
         assert all(link.startswith("/ops/jobs/") for link in links)
-        assert (await http.get("/ops/jobs/static/app.css")).status_code == 200
+        for path in ("static/app.css", "job?id=nightly", "runs", "api/jobs/nightly"):
+            assert (await http.get(f"/ops/jobs/{path}")).status_code == 200
         form = {"csrf": http.cookies["apsched_csrf"], "id": "nightly", "store": "default"}
         answer = await http.post("/ops/jobs/do/pause_job", data=form)
-        assert answer.headers["location"].startswith("/ops/jobs/job?")
+        assert str(answer.url) == "http://localhost/ops/jobs/job?id=nightly&store=default"
+        assert "paused" in answer.text
 
 
 async def test_a_store_alone_is_opened_by_the_lifespan_and_joined_by_nobody(tmp_path: Path) -> None:
