@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from apsched.testing.blocking import BlockingClock
-    from apsched.testing.clock import VirtualClock
+    from apsched.testing.clock import SkewedClock, VirtualClock
     from apsched.testing.cluster import Cluster, ClusterNode
     from apsched.testing.fired import assert_fired
     from apsched.testing.store import FaultyJobStore
 
-__all__ = ["BlockingClock", "Cluster", "ClusterNode", "FaultyJobStore", "VirtualClock", "assert_fired"]
+__all__ = ["BlockingClock", "Cluster", "ClusterNode", "FaultyJobStore", "SkewedClock", "VirtualClock", "assert_fired"]
 
 _HOMES = {
     "BlockingClock": "apsched.testing.blocking",
     "Cluster": "apsched.testing.cluster",
     "ClusterNode": "apsched.testing.cluster",
     "FaultyJobStore": "apsched.testing.store",
+    "SkewedClock": "apsched.testing.clock",
     "VirtualClock": "apsched.testing.clock",
     "assert_fired": "apsched.testing.fired",
 }

@@ -141,6 +141,24 @@ class VirtualClock(Clock):
             self._expire(sleeper)
         await self.run_until_idle()
 
+    async def suspend(self, seconds: float) -> None:
+        """
+        Let time pass at once, as a machine does that sleeps meanwhile: what was due comes afterwards, late.
+
+        The monotonic clock goes on. Where it stands still while the machine sleeps, as on Linux, that is a `jump`.
+
+        Args:
+            seconds: How much, 0 or more.
+
+        Raises:
+            ValueError: That is less than nothing.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"suspend needs 0 seconds or more, got {seconds!r}; use jump to move the clock back")
+        await self.run_until_idle()
+        self._pass_to(self._passed + timedelta(seconds=seconds))
+        await self.run_until_idle()
+
     async def run_until_idle(self) -> None:
         """
         Return when nothing is left to do at this instant.
@@ -183,3 +201,42 @@ class VirtualClock(Clock):
         if sleeper.is_asleep:
             sleeper.is_expired = True
             sleeper.wakeup.expire()
+
+
+class SkewedClock(Clock):
+    """
+    The clock of a machine that shows another time than a virtual clock, with which it goes.
+
+    Its monotonic clock counts from when it was made, as that of a machine counts from when that was started.
+
+    Args:
+        clock: With which time passes.
+        ahead: By how many seconds it is fast; less than 0: slow.
+    """
+
+    is_real = False
+
+    def __init__(self, clock: VirtualClock, ahead: float = 0) -> None:
+        self._clock = clock
+        self._ahead = timedelta(seconds=ahead)
+        self._made = clock.monotonic()
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._ahead
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic() - self._made
+
+    def work_began(self) -> None:
+        self._clock.work_began()
+
+    def work_ended(self) -> None:
+        self._clock.work_ended()
+
+    async def wait(self, wakeup: Wakeup, until: datetime | None) -> bool:
+        return await self._clock.wait(wakeup, None if until is None else until - self._ahead)
+
+    async def jump(self, seconds: float) -> None:
+        """Set this clock forward or back by *seconds*, and no other, while no time passes."""
+        self._ahead += timedelta(seconds=seconds)
+        await self._clock.jump(0)  # whoever waits looks again

@@ -10,7 +10,7 @@ import attrs
 
 from apsched.async_scheduler import AsyncScheduler
 from apsched.exceptions import SchedulerNotRunningError
-from apsched.testing.clock import VirtualClock
+from apsched.testing.clock import SkewedClock, VirtualClock
 from apsched.testing.store import FaultyJobStore
 
 
@@ -22,10 +22,12 @@ class ClusterNode:
     Attributes:
         scheduler: The scheduler, started.
         store: What it sees of the store that all share; `store.cut()` cuts this node off, and no other.
+        clock: Its own clock, which goes with that of the cluster; `clock.jump(seconds)` sets it, and no other.
     """
 
     scheduler: AsyncScheduler
     store: FaultyJobStore
+    clock: SkewedClock
 
     async def kill(self) -> None:
         """
@@ -45,7 +47,7 @@ class ClusterNode:
 
 class Cluster:
     """
-    Schedulers that share one store in memory and one virtual clock.
+    Schedulers that share one store in memory, and one virtual clock with which theirs go.
 
         cluster = Cluster()
         async with cluster.node() as one, cluster.node() as two:
@@ -57,7 +59,7 @@ class Cluster:
     Every node gives its signs of life and looks at the store every few seconds of virtual time, as it does on a server.
 
     Args:
-        clock: The clock of all of them; None: a new one.
+        clock: The clock with which those of all of them go; None: a new one.
         **options: Options of all schedulers, such as `lease`.
 
     Attributes:
@@ -71,18 +73,20 @@ class Cluster:
         self._options = {"timezone": "UTC", **options}
 
     @asynccontextmanager
-    async def node(self, **options: Any) -> AsyncGenerator[ClusterNode]:
+    async def node(self, *, ahead: float = 0, **options: Any) -> AsyncGenerator[ClusterNode]:
         """
         Start a scheduler, and shut it down at the end.
 
         Args:
+            ahead: By how many seconds the clock of this node is fast; less than 0: slow.
             **options: Its own options.
         """
         store = FaultyJobStore(self.clock, is_shared=True)
         store.see(self.store)
+        clock = SkewedClock(self.clock, ahead)
         jobstores = {"default": store, **options.pop("jobstores", {})}
-        async with AsyncScheduler(clock=self.clock, jobstores=jobstores, **{**self._options, **options}) as scheduler:
+        async with AsyncScheduler(clock=clock, jobstores=jobstores, **{**self._options, **options}) as scheduler:
             try:
-                yield ClusterNode(scheduler, store)
+                yield ClusterNode(scheduler, store, clock)
             finally:
                 store.heal()

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime, timedelta
 from typing import Any
 
+import anyio.to_thread
+import pytest
+
+from apsched import _eventloop
 from apsched.async_scheduler import AsyncScheduler
+from apsched.clock import SystemClock, Wakeup
 from apsched.events import EVENT_CLOCK_JUMPED
 from apsched.testing.clock import VirtualClock
 
 HOUR = 3600
+
+
+class WatchOfThisMachine(SystemClock):
+    """The time of this machine, set forward or back; as there, nobody who sleeps is woken by that."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    async def wait(self, wakeup: Wakeup, until: datetime | None) -> bool:
+        seconds = None if until is None else max(0.001, (until - self.now()).total_seconds())
+        return await wakeup.wait(_eventloop.current(), seconds)
 
 
 async def test_a_jump_is_told(scheduler: AsyncScheduler, clock: VirtualClock, notes: Any) -> None:
@@ -106,3 +127,34 @@ async def test_a_paused_scheduler_lives_through_a_jump(
     await clock.advance()
 
     assert notes == [HOUR]
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 400])
+async def test_a_loop_that_sleeps_notices_a_clock_that_was_set_forward(hours: int) -> None:
+    clock = WatchOfThisMachine()
+    has_run = threading.Event()
+    async with AsyncScheduler(clock=clock, timezone="UTC", max_idle=0.05) as scheduler:
+        job = await scheduler.add_job(has_run.set, "date", run_date=clock.now() + timedelta(hours=hours))
+        clock.ahead = timedelta(hours=hours)
+
+        assert await anyio.to_thread.run_sync(has_run.wait, 30)
+        assert await scheduler.get_job(job.id) is None
+
+
+async def test_a_loop_that_sleeps_tells_of_a_clock_that_was_set_back() -> None:
+    clock = WatchOfThisMachine()
+    told = threading.Event()
+    events: list[Any] = []
+
+    def keep(event: Any) -> None:
+        events.append(event)
+        told.set()
+
+    async with AsyncScheduler(clock=clock, timezone="UTC", max_idle=0.05) as scheduler:
+        await scheduler.add_listener(keep, EVENT_CLOCK_JUMPED)
+        await scheduler.add_job(int, "interval", hours=1, next_run_time=clock.now())
+        clock.ahead = timedelta(days=-1)
+
+        assert await anyio.to_thread.run_sync(told.wait, 30)
+
+    assert events[0].detail.startswith("the wall clock was moved by -864")
