@@ -7,7 +7,7 @@ from datetime import tzinfo
 from importlib import import_module
 from typing import Any
 
-from apsched.exceptions import MissingExtraError
+from apsched.exceptions import MissingExtraError, SchedulerStateError
 from apsched.jobstores.base import JobStore
 from apsched.schedulers.base import BaseScheduler
 
@@ -42,3 +42,22 @@ def run_command(
     program = settings.Program(name=name, make_store=make_store, make_scheduler=make_scheduler, timezone=zone)
     code: int = app.run(list(arguments) or ["--help"], program)
     return code
+
+
+def shared(store: JobStore, setting: str) -> JobStore:
+    """
+    Return *store*, which a process beside the one that serves is to open.
+
+    Args:
+        store: The job store of a program.
+        setting: Where the program names its job stores.
+
+    Raises:
+        SchedulerStateError: It is in memory.
+    """
+    if not store.is_persistent:
+        raise SchedulerStateError(
+            "the jobs of this program live in the memory of the process that serves it, where no command finds them; "
+            f"name a store in {setting}"
+        )
+    return store

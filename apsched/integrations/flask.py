@@ -14,10 +14,8 @@ import click
 from flask import Flask
 
 from apsched.engine.middleware import CallNext, Middleware, middleware_of
-from apsched.exceptions import SchedulerStateError
-from apsched.integrations._commands import run_command
+from apsched.integrations._commands import run_command, shared
 from apsched.integrations._flask_serving import has_reloader, is_watcher, reason_not_to_start
-from apsched.jobstores.base import JobStore
 from apsched.run import Run
 from apsched.schedulers.background import BackgroundScheduler
 
@@ -190,25 +188,10 @@ class APSched(BackgroundScheduler):
                 run_command(
                     arguments,
                     name="flask jobs",
-                    make_store=self._shared_store,
+                    make_store=lambda: shared(self._core._stores["default"], "SCHEDULER_JOBSTORES"),
                     make_scheduler=lambda: self,
                     timezone=self.timezone,
                 )
             )
 
         return command
-
-    def _shared_store(self) -> JobStore:
-        """
-        Return the job store that another process may open.
-
-        Raises:
-            SchedulerStateError: Jobs live in memory.
-        """
-        store = self._core._stores["default"]
-        if not store.is_persistent:
-            raise SchedulerStateError(
-                "the jobs of this program live in the memory of the process that serves it, where no command finds "
-                "them; name a store in SCHEDULER_JOBSTORES"
-            )
-        return store

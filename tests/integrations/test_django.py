@@ -291,6 +291,13 @@ def test_the_command_lists_and_triggers(folder: Path, capsys: pytest.CaptureFixt
     assert "Usage: python manage.py apsched [OPTIONS] COMMAND" in capsys.readouterr().out
 
 
+def test_the_command_finds_no_jobs_that_live_in_memory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with override_settings(APSCHED={"jobstores": {"default": "memory"}}), pytest.raises(SystemExit):
+        call_command("apsched", "list")
+
+    assert "name a store in APSCHED['jobstores']" in capsys.readouterr().err
+
+
 # tasks
 
 

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apsched.exceptions import ApschedError
-from apsched.integrations._commands import run_command
+from apsched.integrations._commands import run_command, shared
 from apsched.integrations.django.scheduler import DjangoScheduler
 
 NAME = "python manage.py apsched"
@@ -41,7 +41,7 @@ class Command(BaseCommand):  # type: ignore[misc]  # Django has no types
         code = run_command(
             args,
             name=NAME,
-            make_store=lambda: scheduler.store,
+            make_store=lambda: shared(scheduler.store, "APSCHED['jobstores']"),
             make_scheduler=lambda: scheduler,
             timezone=scheduler.timezone,
         )
