@@ -47,6 +47,13 @@ intersphinx_mapping: dict[str, tuple[str, None]] = {}
 
 html_theme = "furo"
 html_title = f"apsched {release}"
+html_static_path = ["_static"]
+html_css_files = ["calm.css"]
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#2f5a95", "color-brand-content": "#2f5a95"},
+    "dark_css_variables": {"color-brand-primary": "#9dbef0", "color-brand-content": "#9dbef0"},
+    "navigation_with_keys": True,
+}
 
 
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
