@@ -19,7 +19,9 @@ from starlette.routing import Mount
 
 from apsched import AsyncScheduler
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
+from apsched.retry import Retry
 from apsched.run import Attempt, Outcome, Report
+from apsched.triggers.after import After
 from apsched.web.app import create_app
 from tests.web.asking import EVIL, LOCAL, press, record
 from tests.web.calls import succeed
@@ -201,6 +203,28 @@ async def test_a_job_page_explains_a_time(scheduler: AsyncScheduler, http: httpx
     assert "is no time" in await text(http, "/job?id=nightly&when=soon")
     await text(http, "/job?id=nobody", 404)
     await text(http, "/job?id=nightly&store=other", 404)
+
+
+async def test_a_job_that_follows_another_one_says_so(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
+    await scheduler.add_job(succeed, After("load"), id="report", retry=Retry(5, 60.0), expect_success_within=86_400)
+    assert cells(await text(http, "/"), "c-next") == ["after load"]
+    page = await text(http, "/job?id=report")
+    assert "It follows the runs of" in page
+    assert "5 attempts in all, the second after 1 min, then 2 times as long each" in page
+    assert "every 1 d" in page
+    assert "9999" not in page
+    await text(http, "/load")
+
+
+async def test_the_pictures_of_a_job_lead_to_its_runs(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
+    await scheduler.add_job(succeed, "cron", hour=3, id="nightly")
+    begun = datetime(2026, 11, 21, 9, 40, tzinfo=UTC)
+    for minutes, seconds in ((1, 30), (2, 10), (3, 20)):
+        ended = begun + timedelta(seconds=seconds)
+        await record(scheduler, "nightly", Outcome.SUCCEEDED, minutes * MINUTE, started_at=begun, finished_at=ended)
+    page = await text(http, "/job?id=nightly")
+    assert "usually 20 s, at most 30 s" in page
+    assert page.count('<a href="/run?id=nightly%40') == 3
 
 
 async def test_the_load_is_counted_by_the_hour(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:

@@ -37,7 +37,7 @@ def sparkline(runs: Sequence[Run], zone: tzinfo, now: datetime) -> Markup:
         )
     return Markup(
         '<svg class="spark" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}</svg>'
-    ).format(BARS * STEP, HEIGHT, _summary(runs), Markup("").join(bars))
+    ).format(BARS * STEP, HEIGHT, summary(runs), Markup("").join(bars))
 
 
 def _height(run: Run, longest: float) -> int:
@@ -49,7 +49,8 @@ def _height(run: Run, longest: float) -> int:
     return round(LEAST + 2 + (HEIGHT - LEAST - 2) * share)
 
 
-def _summary(runs: Sequence[Run]) -> str:
+def summary(runs: Sequence[Run]) -> str:
+    """Return in words how *runs* ended."""
     if not runs:
         return "no runs yet"
     counts: dict[str, int] = {}

@@ -12,6 +12,8 @@ from apsched.exceptions import JobLookupError
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.web.backend import StoredRun
+from apsched.web.charts.history import BARS, history
+from apsched.web.load import usual_length
 from apsched.web.pages.view import as_text, chosen_store, job_row, run_rows
 from apsched.web.refusals import RefusedError
 from apsched.web.state import Web
@@ -19,7 +21,6 @@ from apsched.web.templating import page
 from apsched.web.words import length
 
 TIMES = 10  # that come next
-RUNS = 100  # in the picture
 LISTED = 20  # in the table
 
 
@@ -37,7 +38,10 @@ async def job(request: Request) -> Response:
         if not gone.runs:
             raise
         return page(request, "job_gone.html", job_id=job_id, runs=run_rows(gone.runs))
-    row = await job_row(backend, found, zone, runs=RUNS)
+    row = await job_row(backend, found, zone, runs=BARS)
+    stored = [StoredRun(str(found.jobstore), run) for run in row.runs]
+    rows = run_rows(stored)
+    root = request.scope.get("root_path", "")
     return page(
         request,
         "job.html",
@@ -45,8 +49,11 @@ async def job(request: Request) -> Response:
         facts=_facts(found),
         args=as_text(found.args),
         kwargs=dict(zip(found.kwargs, as_text(list(found.kwargs.values())), strict=True)),
-        times=next_times(found, TIMES),
-        runs=run_rows([StoredRun(str(found.jobstore), run) for run in row.runs[:LISTED]]),
+        times=[] if row.follows else next_times(found, TIMES),
+        runs=rows[:LISTED],
+        history=history(row.runs, [f"{root}/run?{each.query}" for each in rows], zone, backend.now),
+        usual=usual_length([run.duration for run in row.runs if run.duration is not None]),
+        longest=max((run.duration for run in row.runs if run.duration is not None), default=None),
         when=request.query_params.get("when", ""),
         problem=problem,
         explained=explained,
@@ -79,8 +86,19 @@ def _facts(job: Job) -> dict[str, str]:
         "Several due at once": "the last one runs for all" if job.coalesce else "each one runs",
         "At a time": f"{job.max_instances}; beyond that: {job.overlap.replace('_', ' ')}",
         "Timeout": length(job.timeout) or "none",
+        "If it fails": _retries(job),
         "If its node dies": "another node runs it again" if job.on_crash == "rerun" else "it is given up",
+        "Should succeed": "" if job.expect_success_within is None else f"every {length(job.expect_success_within)}",
         "Executor": job.executor,
         "Store": str(job.jobstore),
         "Keeps": f"its last {job.keep_runs} runs" if job.keep_runs is not None else "what the store keeps",
     }
+
+
+def _retries(job: Job) -> str:
+    retry = job.retry
+    if retry is None:
+        return "it has failed"
+    attempts = "attempts without end" if retry.max_attempts is None else f"{retry.max_attempts} attempts in all"
+    growth = f", then {retry.factor:g} times as long each" if retry.factor != 1 else ""
+    return f"{attempts}, the second after {length(retry.backoff)}{growth}"

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.run import Report, Run
+from apsched.triggers.after import After
 from apsched.triggers.words import describe
 from apsched.web.backend import Backend, State, StoredRun, state_of
 from apsched.web.charts.spark import BARS, sparkline
@@ -47,6 +48,11 @@ class JobRow:
     words: str
     runs: Sequence[Run]
     spark: Markup
+
+    @property
+    def follows(self) -> str | None:
+        """The id of the job whose runs it follows; None if it has times of its own."""
+        return self.job.trigger.job if isinstance(self.job.trigger, After) else None
 
     @property
     def last(self) -> Run | None:
