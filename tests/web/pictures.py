@@ -129,7 +129,7 @@ def main() -> None:
         page = browser.new_page(color_scheme="light")
         take(page, f"{running.url}/", "dashboard", height=1010)
         take(page, f"{running.url}/run?id=sync.crm@2026-11-21T09:20:00Z", "dashboard-run", height=1010)
-        take(page, f"{running.url}/job?id=sync.crm", "dashboard-job", height=760)
+        take(page, f"{running.url}/job?id=sync.crm", "dashboard-job", height=830)
         take(page, f"{running.url}/load", "dashboard-load", height=440)
         take(page, f"{running.url}/", "dashboard-phone", width=360, height=740)
         page.emulate_media(color_scheme="dark")

@@ -98,7 +98,7 @@ def _facts(job: Job) -> dict[str, str]:
 def _retries(job: Job) -> str:
     retry = job.retry
     if retry is None:
-        return "it has failed"
+        return "it is not tried again"
     attempts = "attempts without end" if retry.max_attempts is None else f"{retry.max_attempts} attempts in all"
     growth = f", then {retry.factor:g} times as long each" if retry.factor != 1 else ""
     return f"{attempts}, the second after {length(retry.backoff)}{growth}"
