@@ -26,6 +26,7 @@ from apsched.engine.backfill import Backfills
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import CALLERS as LISTENER_CALLERS
 from apsched.engine.bus import Bus, Listener
+from apsched.engine.contradictions import check_defaults
 from apsched.engine.entered import entered
 from apsched.engine.health import Health, LoopHealth
 from apsched.engine.hints import listen
@@ -59,7 +60,7 @@ from apsched.exceptions import (
 )
 from apsched.executors._bridged import BridgedExecutor
 from apsched.executors.base import BaseExecutor, Executor
-from apsched.job import JobDefaults
+from apsched.job import JobDefaults, check_words
 from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._bridged import BridgedJobStore
 from apsched.jobstores.base import BaseJobStore, JobStore
@@ -138,6 +139,8 @@ class AsyncScheduler(JobFiles, Backfills):
             in the background. The last ones of each job are kept longer: see `keep_runs`.
         keep_log: Whether what runs log is kept with them, as far as the program's loggers let it through: the last
             16,384 characters. Where schedulers of one process differ, it is.
+        capabilities: Words for what this node has, of what jobs may require (`requires=`): it takes jobs of a shared
+            store only if it has all that they require, and leaves others to other nodes.
         middleware: Coroutine functions of `(run, call_next)` around every run, the first one outermost; or their
             references.
         blocked_after: For how many seconds a job or listener may block the event loop, more than 0, before a warning
@@ -169,6 +172,7 @@ class AsyncScheduler(JobFiles, Backfills):
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
         keep_log: bool = True,
+        capabilities: str | Sequence[str] = (),
         middleware: Sequence[Middleware | str] | str | None = None,
         blocked_after: float = BLOCKED_AFTER,
         start_paused: bool = False,
@@ -190,7 +194,12 @@ class AsyncScheduler(JobFiles, Backfills):
         )
         self._notifier: Notifier = LocalNotifier() if notifier is None else notifier
         self._keep_log = keep_log
-        self._settings = StoreSettings(max_idle=max_idle, lease=lease, keep_history=keep_history)
+        self._settings = StoreSettings(
+            max_idle=max_idle,
+            lease=lease,
+            keep_history=keep_history,
+            capabilities=frozenset(check_words("capabilities", capabilities)),
+        )
         self._is_paused = start_paused
         self._middleware = middleware_of(middleware)
         self._blocked_after = blocked_after
@@ -271,6 +280,7 @@ class AsyncScheduler(JobFiles, Backfills):
             raise SchedulerAlreadyRunningError("configure() is for the time before the start; the scheduler is running")
         del gconfig, prefix  # `configurable` has read them
         defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
+        check_defaults(defaults)
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
         stores = {alias: _make_jobstore(value) for alias, value in (jobstores or {}).items()}
         made = {alias: self._make_executor(value) for alias, value in (executors or {}).items()}
@@ -714,7 +724,7 @@ class AsyncScheduler(JobFiles, Backfills):
             store,
             alias,
             clock=self._clock,
-            plan=make_planner(self._slots),
+            plan=make_planner(self._slots, self._settings.capabilities),
             slots=self._slots,
             runner=runner,
             bus=self._bus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -73,6 +74,9 @@ class Job:
         retry: When a run that has failed is attempted again; None: never.
         expect_success_within: After how many seconds without a run that succeeded the job counts as overdue, more than
             0; None: never.
+        priority: From -10 to 10. Where more jobs are due than may run, those of the highest priority come first, and
+            among these the earliest.
+        requires: Words for what a node must have to run it, all of them; see `capabilities` of the scheduler.
         next_run_time: When the job is due next, aware; None if it is paused; the year 9999 if it waits for another job.
         next_nominal_time: The nominal time of that, before jitter.
         quarantine: Why no run can be made of it, one sentence; None if all is well.
@@ -97,6 +101,8 @@ class Job:
     timeout: float | None = None
     retry: Retry | None = None
     expect_success_within: float | None = None
+    priority: int = 0
+    requires: tuple[str, ...] = ()
     next_run_time: datetime | None = None
     next_nominal_time: datetime | None = None
     quarantine: str | None = None
@@ -108,6 +114,13 @@ class Job:
     def func_ref(self) -> str | None:
         """`"package.module:qualified.name"` of the callable; None if it has no importable name."""
         return self.func if isinstance(self.func, str) else _refs.ref_of(self.func)
+
+    @property
+    def lane(self) -> str:
+        """The text by which stores sort due jobs: the alias of the executor, and what else decides who takes it."""
+        if not self.priority and not self.requires:
+            return self.executor
+        return f"{self.executor}|{self.priority}|{','.join(self.requires)}"
 
     @property
     def follows(self) -> str | None:
@@ -313,6 +326,7 @@ class JobDefaults:
     timeout: float | None = None
     retry: Retry | None = None
     expect_success_within: float | None = None
+    priority: int = 0
 
     @classmethod
     def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
@@ -449,6 +463,47 @@ def check_expect_success_within(value: object) -> float | None:
     return _check_seconds("expect_success_within", value, "time")
 
 
+def check_priority(value: object) -> int:
+    """Return *value* if it is a whole number from -10 to 10."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"priority must be a whole number from -10 to 10, got {value!r}")
+    if not -10 <= value <= 10:
+        raise ValueError(f"priority must be a whole number from -10 to 10, got {value!r}")
+    return value
+
+
+def check_requires(value: object) -> tuple[str, ...]:
+    """Return *value* as the words that a node must have, each once, in order."""
+    return check_words("requires", value)
+
+
+def check_words(name: str, value: object) -> tuple[str, ...]:
+    """Return *value*, a word or several, each once, in order; *name* is what it is called in messages."""
+    words = (value,) if isinstance(value, str) else value
+    if not isinstance(words, Iterable):
+        raise TypeError(f"{name} must be a word or several, got {value!r}")
+    known: set[str] = set()
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"{name} must be a word or several, got {value!r}")
+        if not _WORD.fullmatch(word):
+            raise ValueError(f"{name} must be words of letters, digits, '-', '_', '.', ':' and '/', got {word!r}")
+        known.add(word)
+    return tuple(sorted(known))
+
+
+def parse_lane(name: str) -> tuple[str, int, tuple[str, ...]]:
+    """Return the alias of the executor, the priority and the requirements of the jobs in a lane; see `Job.lane`."""
+    found = _LANE.fullmatch(name)
+    if found is None:
+        return name, 0, ()
+    return found[1], int(found[2]), tuple(filter(None, found[3].split(",")))
+
+
+_WORD = re.compile(r"[\w./:-]{1,50}")
+_LANE = re.compile(r"(.+)\|(-?\d{1,2})\|([\w./:,-]*)", re.DOTALL)
+
+
 def _check_seconds(name: str, value: object, what: str) -> float | None:
     if value is None:
         return None
@@ -483,6 +538,8 @@ OPTION_CHECKS: Mapping[str, Callable[[object], Any]] = {
     "on_crash": check_on_crash,
     "timeout": check_timeout,
     "retry": Retry.of,
+    "priority": check_priority,
+    "requires": check_requires,
     "expect_success_within": check_expect_success_within,
     "trigger": check_trigger,
 }

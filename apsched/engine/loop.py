@@ -10,6 +10,7 @@ Rule 5: after a look that failed the store is asked what it claimed, since only 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -22,6 +23,7 @@ from anyio.abc import TaskStatus
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backoff import Backoff
 from apsched.engine.bus import Bus
+from apsched.engine.lanes import Lanes
 from apsched.engine.lease import Lease
 from apsched.engine.membership import Membership
 from apsched.engine.outage import Outage
@@ -43,6 +45,7 @@ from apsched.events import (
     SchedulerEvent,
 )
 from apsched.exceptions import LeaseLostError
+from apsched.job import Job
 from apsched.jobstores.base import JobStore
 from apsched.logs import of_job, of_run
 from apsched.run import Outcome, Plan, Planner, Run
@@ -52,6 +55,7 @@ logger: logging.Logger = logging.getLogger("apsched.loop")
 
 BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time asks for; a busy loop then serves several
 # due jobs at each, which halves what one costs, and the others are not late for it
+LANES_REST = 0.25  # seconds between two questions for lanes at least
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
 QUEUES = {"queue_one", "queue_all"}  # what `overlap` is where runs wait for each other
@@ -75,6 +79,7 @@ class StoreLoop:
         results: Gets the finished runs.
         hint: Tells other nodes that there is something for them in the store.
         max_idle: Seconds that the loop sleeps at most.
+        capabilities: What this node has, of what jobs may require.
 
     Attributes:
         membership: Whose lease keeps what is claimed.
@@ -99,6 +104,7 @@ class StoreLoop:
         results: Results,
         hint: Callable[[], None],
         max_idle: float,
+        capabilities: frozenset[str] = frozenset(),
     ) -> None:
         self._store = store
         self._alias = alias
@@ -126,6 +132,8 @@ class StoreLoop:
         self._wakeup = Wakeup()
         self._retry = Wakeup()
         self._scope = anyio.CancelScope()
+        self._lanes = Lanes(capabilities)
+        self._learnt = -math.inf  # when (monotonic) the store was last asked for its lanes
         self._is_paused = False
         self._is_ending = False
         self._sleeps_until: datetime | None = None  # None while it does not sleep, and where it would sleep for ever
@@ -146,6 +154,13 @@ class StoreLoop:
         """Look at the store soon if *moment*, when something new is due, comes before the next look."""
         if moment is not None and (self._sleeps_until is None or moment < self._sleeps_until):
             self._wakeup.set()
+
+    def note_lanes(self, jobs: Sequence[Job] | None = None) -> None:
+        """Know of the lanes of *jobs*, which are new; None: ask the store, since it has changed."""
+        if jobs is None:
+            self._lanes.is_stale = True
+        else:
+            self._lanes.note(jobs)
 
     def await_turn(self, job_id: str) -> None:
         """Look at the store when a run of that job has ended here, since another one may wait for that."""
@@ -223,8 +238,9 @@ class StoreLoop:
             self.attempt = self._clock.monotonic()
         if self.is_unsure:
             await self.adopt()
+        await self._learn_lanes()
         free = self._slots.free(self._store.batch)
-        plans = await self._take_due(now, free, lease)
+        plans = await self._claim(now, free, lease)
         if plans is None:
             return
         for plan in plans:
@@ -237,8 +253,42 @@ class StoreLoop:
                 await anyio.lowlevel.checkpoint()
             return
         self._is_starved = bool(busy)
-        until = self._bound(now, await self._store.next_run_time(left, lease.node))
+        until = self._bound(now, await self._store.next_run_time(self._by_lane(left), lease.node))
         await self._sleep(until)
+
+    async def _learn_lanes(self) -> None:
+        """Ask the store for its lanes, if that was not done for long, or it has changed; not for every small change."""
+        now = self._clock.monotonic()
+        if now >= self._learnt + (LANES_REST if self._lanes.is_stale else self._max_idle.total_seconds()):
+            self._lanes.learn(await self._store.lanes())
+            self._lanes.is_stale = False
+            self._learnt = now
+
+    def _by_lane(self, free: Mapping[str, int]) -> Mapping[str, int]:
+        return self._lanes.slots(free) if self._lanes.are_special else free
+
+    async def _claim(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:
+        """Return what was claimed, the most urgent lanes first; None if the lease was lost."""
+        if not self._lanes.are_special:
+            return await self._take_due(now, free, lease)
+        left, nothing = dict(free), dict.fromkeys(self._lanes.slots(free), 0)
+        plans: list[Plan] = []
+        for lanes in self._lanes.rounds(free):
+            slots = nothing | {lane.name: left[lane.alias] for lane in lanes}
+            if any(slots.values()):
+                try:
+                    made = await self._take_due(now, slots, lease)
+                except Exception:
+                    if not plans:
+                        raise
+                    break  # what was claimed before is started; the error comes again when nothing stands before it
+                if made is None:
+                    return plans or None
+                for plan in made:
+                    claimed = sum(run.outcome is Outcome.RUNNING for run in plan.runs)
+                    left[plan.job.executor] = max(0, left[plan.job.executor] - claimed)
+                plans += made
+        return plans
 
     async def _take_due(self, now: datetime, free: Mapping[str, int], lease: Lease) -> list[Plan] | None:
         """Return what was claimed; None if the lease was lost."""

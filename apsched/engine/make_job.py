@@ -15,6 +15,7 @@ import attrs
 
 from apsched import _plugins, _refs, _timezones
 from apsched._undefined import Undefined, undefined
+from apsched.engine.contradictions import check_options
 from apsched.engine.plan import due_time
 from apsched.exceptions import ConflictingIdError
 from apsched.job import (
@@ -28,6 +29,7 @@ from apsched.job import (
     check_id,
     check_kwargs,
     check_name,
+    check_requires,
     check_tags,
 )
 from apsched.jobstores.base import Merge
@@ -94,6 +96,8 @@ class JobMaker:
         timeout: float | Undefined | None = undefined,
         retry: Retry | Mapping[str, Any] | Undefined | None = undefined,
         expect_success_within: float | Undefined | None = undefined,
+        priority: int | Undefined = undefined,
+        requires: str | Sequence[str] = (),
         on_conflict: str | None = None,
         **trigger_args: Any,
     ) -> Draft:
@@ -124,6 +128,8 @@ class JobMaker:
             expect_success_within=_option(
                 "expect_success_within", expect_success_within, defaults.expect_success_within
             ),
+            priority=_option("priority", priority, defaults.priority),
+            requires=check_requires(requires) if requires else (),
             jobstore=jobstore,
         )
         if next_run_time is undefined:
@@ -131,6 +137,8 @@ class JobMaker:
         else:
             job.next_nominal_time = job.next_run_time = self._moment("next_run_time", next_run_time)
         is_timed = next_run_time is not undefined
+        options = {"max_instances": max_instances, "misfire_grace_time": misfire_grace_time, "overlap": overlap}
+        check_options(job, {name for name, value in options.items() if value is not undefined})
         return Draft(job, is_timed, _merge_for(on_conflict, replace_existing, is_timed))
 
     def trigger(
@@ -175,7 +183,8 @@ class JobMaker:
 
         Raises:
             AttributeError: There is no such attribute, or users may not change it.
-            ValueError: A value is out of range, or the arguments do not fit the callable.
+            ValueError: A value is out of range, options contradict each other, or the arguments do not fit the
+                callable.
             TypeError: A value is of the wrong type.
         """
         for name, value in changes.items():
@@ -197,6 +206,7 @@ class JobMaker:
                 job.executor = _executor_for(
                     DEFAULT_EXECUTOR if job.executor == COROUTINE_EXECUTOR else job.executor, job.func
                 )
+        check_options(job, changes)
         job.quarantine = None
         return job
 

@@ -46,11 +46,13 @@ class StoreSettings:
         max_idle: Seconds between two looks at most.
         lease: Seconds without a sign of life after which others take this node for dead.
         keep_history: For how long runs are kept at least.
+        capabilities: What this node has, of what jobs may require.
     """
 
     max_idle: float
     lease: float
     keep_history: timedelta
+    capabilities: frozenset[str] = frozenset()
 
 
 class OpenStore:
@@ -102,6 +104,7 @@ class OpenStore:
             results=results,
             hint=self._hints.send,
             max_idle=settings.max_idle,
+            capabilities=settings.capabilities,
         )
         self._recorder = self.loop.recorder
         self._membership = self.loop.membership
@@ -120,6 +123,7 @@ class OpenStore:
 
     def wake(self) -> None:
         """Look at the store soon, because another node says that it has changed."""
+        self.loop.note_lanes()
         self.loop.wake()
         self._fetcher.hurry()
         self._canceller.hurry()
@@ -127,12 +131,14 @@ class OpenStore:
 
     def changed(self) -> None:
         """Look at the store soon, and let other nodes do so."""
+        self.loop.note_lanes()
         self.loop.wake()
         self._overdue.hurry()
         self._hints.send()
 
     def added(self, jobs: Sequence[Job]) -> None:
         """Look at the store in time for new jobs, and let other nodes do so."""
+        self.loop.note_lanes(jobs)
         for job in jobs:
             self.loop.wake_for(job.next_run_time)
             if job.expect_success_within is not None:

@@ -51,17 +51,20 @@ def due_time(job_id: str, trigger: BaseTrigger, nominal: datetime) -> datetime:
     return (start + longest * fraction).astimezone(nominal.tzinfo)
 
 
-def make_planner(executors: Container[str]) -> Planner:
+def make_planner(executors: Container[str], capabilities: frozenset[str] = frozenset()) -> Planner:
     """
-    Return `plan` for a node that has these executors.
+    Return `plan` for a node that has these executors and capabilities.
 
-    A job that names another one is quarantined, and so is one whose trigger raises: it must not keep the others from
-    running.
+    A job that names another executor, or requires more, is quarantined, and so is one whose trigger raises: it must not
+    keep the others from running. (Of a shared store such jobs do not come here, but are left to other nodes.)
     """
 
     def plan_here(job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:
         if job.executor not in executors:
             return Plan(job=job, quarantine=f"no executor has the alias {job.executor!r} on node {owner}")
+        if not capabilities.issuperset(job.requires):
+            lacks = ", ".join(word for word in job.requires if word not in capabilities)
+            return Plan(job=job, quarantine=f"it requires {lacks}, which node {owner} has not among its capabilities")
         try:
             return plan(job, open_runs, now, owner)
         except Exception as exc:  # a trigger may be a user's, and raise anything

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TextIO, TypeVar
 
 from apsched._undefined import Undefined, undefined
+from apsched.engine.contradictions import check_options
 from apsched.engine.make_job import Draft, first_times, refuse, tell_which
 from apsched.engine.parts import Parts
 from apsched.engine.sync import OWNER_TAG, SyncReport, compare
@@ -64,6 +65,8 @@ class JobRegistry(Parts):
         timeout: float | Undefined | None = undefined,
         retry: Retry | Mapping[str, Any] | Undefined | None = undefined,
         expect_success_within: float | Undefined | None = undefined,
+        priority: int | Undefined = undefined,
+        requires: str | Sequence[str] = (),
         on_conflict: str | None = None,
         connection: Any = None,
         **trigger_args: Any,
@@ -97,6 +100,8 @@ class JobRegistry(Parts):
             retry: When a run that has failed is attempted again: a `Retry`, or a mapping of its arguments; None: never.
             expect_success_within: After how many seconds without a run that succeeded an event and `health()` say so;
                 None: never.
+            priority: From -10 to 10: which of the jobs that are due come first where not all may run.
+            requires: What a node must have to run the job, words that are among its `capabilities`.
             on_conflict: What to do where the id is taken: `"error"` (the default); `"replace"` puts the new job in its
                 place, but a paused job stays paused, and with an unchanged schedule the next run time stays;
                 `"reset"` puts the new job in its place, whatever was (as APScheduler 3 did).
@@ -111,7 +116,8 @@ class JobRegistry(Parts):
             ConflictingIdError: The id is taken and nothing is said about it.
             TransientJobError: The store cannot keep the job.
             LookupError: An alias is not known, or the reference of the callable leads nowhere.
-            ValueError: A value is out of range, or the arguments do not fit the callable.
+            ValueError: A value is out of range, options contradict each other, or the arguments do not fit the
+                callable.
             TypeError: A value is of the wrong type, or a connection is given and the store cannot use one.
             SchedulerNotRunningError: A connection is given before the start, when there is no store to add the job to.
         """
@@ -137,6 +143,8 @@ class JobRegistry(Parts):
             timeout=timeout,
             retry=retry,
             expect_success_within=expect_success_within,
+            priority=priority,
+            requires=requires,
             on_conflict=on_conflict,
             **trigger_args,
         )
@@ -185,7 +193,7 @@ class JobRegistry(Parts):
             JobLookupError: There is no such job.
             AliasLookupError: There is no such store, or no executor of the new alias.
             AttributeError: There is no such attribute, or it may not be changed.
-            ValueError: A value is out of range.
+            ValueError: A value is out of range, or options contradict each other.
             TypeError: A value is of the wrong type.
         """
         if "executor" in changes:
@@ -231,6 +239,7 @@ class JobRegistry(Parts):
             job.next_nominal_time, job.next_run_time = first_times(job, self._clock.now())
             if job.next_run_time is None:
                 raise ValueError(f"the trigger of job {job.id!r} must have a time to come, got {made}, which has none")
+            check_options(job, ())
             job.quarantine = None
             return job
 

@@ -45,6 +45,8 @@ DECLARED = (
     "timeout",
     "retry",
     "expect_success_within",
+    "priority",
+    "requires",
 )
 
 

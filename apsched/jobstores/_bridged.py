@@ -311,7 +311,7 @@ class BridgedJobStore(MemoryJobStore):
 
 
 def _counts(job: Job, slots: Mapping[str, int]) -> bool:
-    return job.quarantine is None and job.follows is None and slots.get(job.executor, 1) > 0
+    return job.quarantine is None and job.follows is None and slots.get(job.lane, 1) > 0
 
 
 def _plan(plan: Planner, job: Job, open_runs: Sequence[Run], now: datetime, owner: str) -> Plan:

@@ -236,7 +236,7 @@ class JobStore(ABC):
         Return when there will be something for `take_due` to do.
 
         Args:
-            slots: What `take_due` will be given. Of executors that have 0, and of those that it leaves to other nodes,
+            slots: What `take_due` will be given. Of lanes that have 0, and of those that it leaves to other nodes,
                 nothing counts.
             owner: The node that asks; jobs whose callables it has not found do not count.
 
@@ -256,8 +256,8 @@ class JobStore(ABC):
 
         Args:
             now: Aware UTC; a job is due if its next run time is at or before it.
-            slots: Executor alias -> how many runs may be claimed for it; earliest jobs first. An alias with 0 is left
-                alone. A job whose alias is not among them is left to other nodes by a shared store; any other store
+            slots: Lane (`Job.lane`) -> how many runs may be claimed for it; earliest jobs first. A lane with 0 is left
+                alone. A job whose lane is not among them is left to other nodes by a shared store; any other store
                 gives it to *plan*, which quarantines it.
             plan: What is to become of one job. Not called for pending runs, whose fate is decided, nor for a job that
                 cannot be read or whose callable cannot be found: that is quarantined with the reason. A job whose
@@ -271,6 +271,16 @@ class JobStore(ABC):
         Raises:
             LeaseLostError: *owner* was taken for dead; nothing is claimed.
         """
+
+    async def lanes(self) -> Collection[str]:
+        """
+        Return the lanes (`Job.lane`) of the jobs; some may be empty.
+
+        Those that bear the alias of an executor and nothing else may be left out. Called every few seconds. By default
+        none are named: a store that does not sort jobs by `Job.lane`, but by the alias alone, knows neither priorities
+        nor requirements.
+        """
+        return ()
 
     @abstractmethod
     async def claimed(self, owner: str) -> list[Plan]:

@@ -155,6 +155,9 @@ class MemoryJobStore(BlockingMethods):
                 raise
         return plans
 
+    async def lanes(self) -> list[str]:
+        return list(self._heaps)
+
     async def claimed(self, owner: str) -> list[Plan]:
         claims = self._claims_of(owner)
         return [Plan(job=job, runs=(run,)) for run in claims if (job := self._job_of(run)) is not None]
@@ -345,7 +348,7 @@ class MemoryJobStore(BlockingMethods):
                 self._note_follower(job)
             elif job.next_run_time is not None and job.quarantine is None:
                 entry = (job.next_run_time.timestamp(), next(self._entries), job)
-                added.setdefault(job.executor, []).append(entry)
+                added.setdefault(job.lane, []).append(entry)
         for alias, entries in added.items():
             heap = self._heaps.setdefault(alias, [])
             if len(entries) * 4 > len(heap):
@@ -368,7 +371,7 @@ class MemoryJobStore(BlockingMethods):
         return (
             job.next_run_time is not None
             and job.next_run_time.timestamp() == moment
-            and job.executor == alias
+            and job.lane == alias
             and job.quarantine is None
             and job.follows is None
             and self._jobs.get(job.id) is job
@@ -422,7 +425,7 @@ class MemoryJobStore(BlockingMethods):
             job.next_nominal_time = plan.next_nominal_time
             job.next_run_time = next_run_time = plan.next_run_time
             if next_run_time is not None:
-                heapq.heappush(self._heaps[job.executor], (next_run_time.timestamp(), next(self._entries), job))
+                heapq.heappush(self._heaps[job.lane], (next_run_time.timestamp(), next(self._entries), job))
         if len(runs) > 1 or job.keep_runs == 0 or not self._keep_runs:
             self._trim(job, job.id, runs)
         return plan
@@ -470,7 +473,7 @@ class MemoryJobStore(BlockingMethods):
     def _queues(self, alias: str) -> Iterator[tuple[Job, deque[Run], int]]:
         """Yield the jobs that have pending runs of which some may start, and how many of these."""
         for job, queue in self._pending.values():
-            if job.executor == alias:
+            if job.lane == alias:
                 running = sum(run.outcome is RUNNING for run in self._open[job.id])
                 allowed = len(queue) if job.overlap == "allow" else job.max_instances - running
                 if allowed > 0:

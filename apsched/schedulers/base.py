@@ -167,6 +167,7 @@ class BaseScheduler:
         lease: float = LEASE,
         keep_history: timedelta = KEEP_HISTORY,
         keep_log: bool = True,
+        capabilities: str | Sequence[str] = (),
         middleware: Sequence[Middleware | str] | str | None = None,
         blocked_after: float = BLOCKED_AFTER,
         daemon: bool = True,
@@ -192,6 +193,7 @@ class BaseScheduler:
                 dead, 1 or more.
             keep_history: For how long shared stores keep the records of runs at least, an hour or more.
             keep_log: Whether what runs log is kept with them.
+            capabilities: Words for what this node has, of what jobs may require.
             middleware: Coroutine functions of `(run, call_next)` around every run, in the scheduler's own event loop,
                 the first one outermost; or their references.
             blocked_after: For how many seconds a coroutine of a job may block the scheduler's own event loop, more than
@@ -217,6 +219,7 @@ class BaseScheduler:
             lease=lease,
             keep_history=keep_history,
             keep_log=keep_log,
+            capabilities=capabilities,
             middleware=middleware,
             blocked_after=blocked_after,
             listeners_in_thread=True,

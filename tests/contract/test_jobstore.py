@@ -7,10 +7,11 @@ import pytest
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.testing.contract import JobStoreContract
+from apsched.testing.contract._lanes import LaneTests
 from apsched.testing.contract._waiting import WaitingTests
 
 
-class TestMemoryJobStore(WaitingTests, JobStoreContract):
+class TestMemoryJobStore(LaneTests, WaitingTests, JobStoreContract):
     is_persistent = False
 
     @pytest.fixture

@@ -122,6 +122,8 @@ def test_every_option_comes_back(codec: JobCodec) -> None:
         "timeout": 1.5,
         "retry": Retry(5, 1.5, on=OSError, give_up_at=60),
         "expect_success_within": 3600.0,
+        "priority": -3,
+        "requires": ("eu", "gpu"),
     }
     not_stored = {"id", "func", "trigger", "next_run_time", "next_nominal_time", "quarantine", "is_pending", "jobstore"}
     fields = {field.name for field in attrs.fields(Job) if not field.name.startswith("_")}
