@@ -75,7 +75,7 @@ def _parts(ended: Sequence[tuple[Run, Document]]) -> Iterator[Sequence[tuple[Run
     size = 0
     for run, entry in ended:
         weight = len(entry.get("retval") or b"") + 4 * (len(entry.get("error") or "") + len(entry.get("reason") or ""))
-        weight += len(entry.get("notes", ""))
+        weight += _noted(entry)
         if part and size + weight > LARGEST_PART:
             yield part
             part, size = [], 0
@@ -211,14 +211,31 @@ def returned(
     """
     token = new_token()
     active, pending = [*kept], [*document["pending"]]
+    size = sum(map(_noted, pending))
     for run in runs:
         if run.outcome is not Outcome.PENDING:
             active.append(at.documents.entry(run, by=run.node, token=token))
         elif document["state"] == REMOVED:
             active.append(at.documents.entry(_orphaned(run, now), by=run.node, token=token, is_orphaned=True))
         else:
-            pending.append(at.documents.entry(run))
+            entry = at.documents.entry(run)
+            if size + _noted(entry) > LARGEST_PART:
+                entry = at.documents.entry(_briefly(run))
+            size += _noted(entry)
+            pending.append(entry)
     return {"active": active, "pending": by_nominal_time(pending), "waiting": waiting(pending)}
+
+
+def _noted(entry: Document) -> int:
+    """Return how much room the notes of an entry take."""
+    notes = entry.get("notes")
+    return len(notes) if isinstance(notes, str) else 0
+
+
+def _briefly(run: Run) -> Run:
+    """Return a run that waits with its last attempt only, for a document that many of them fill."""
+    attempts = tuple(attrs.evolve(attempt, error=None) for attempt in run.attempts[-1:])
+    return attrs.evolve(run, attempts=attempts, report=None)
 
 
 def _orphaned(run: Run, now: datetime) -> Run:
