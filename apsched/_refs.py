@@ -105,6 +105,22 @@ def find_loaded(ref: str) -> Any:
         raise LookupError(f"{ref!r} is not loaded; import its module") from None
 
 
+def is_being_imported(ref: str) -> bool:
+    """
+    Whether the module of *ref* is just being imported, and has not come to what *ref* names.
+
+    Who asks for it then waits for whoever imports it.
+    """
+    module = sys.modules.get(ref.partition(":")[0])
+    if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return False
+    try:
+        find_loaded(ref)
+    except LookupError:
+        return True
+    return False
+
+
 def name_of(func: Callable[..., Any]) -> str:
     """
     Return the name of *func* for people: `function`, `Class.method`, `Class`, for a callable instance its class.

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import anyio
+import anyio.to_thread
 
 from apsched import _eventloop, _refs
 from apsched._current import current, job_of_current
@@ -276,7 +277,7 @@ class Runner:
         retval = error = None
         exception: BaseException | None = None
         try:
-            func = job.func if not isinstance(job.func, str) else _refs.resolve(job.func)
+            func = job.func if not isinstance(job.func, str) else await _resolved(job.func)
             if self._middleware:
                 retval = await call_through(self._middleware, run, partial(self._execute, under_way, func))
             else:
@@ -393,6 +394,13 @@ class Runner:
                 if self._is_idle(executor):
                     waiter.set(None)
         self._tell_if_at_rest()
+
+
+async def _resolved(ref: str) -> Any:
+    """Return what *ref* refers to; where its module is being imported, wait for that in a thread, and not in the loop."""
+    if _refs.is_being_imported(ref):
+        return await anyio.to_thread.run_sync(_refs.resolve, ref, abandon_on_cancel=True)
+    return _refs.resolve(ref)
 
 
 def _name_job(variables: Mapping[str, Any]) -> str:

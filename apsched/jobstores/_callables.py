@@ -113,6 +113,14 @@ class Callables:
             raise ValueError(f"{ref!r} must lead to a callable, got {type(found).__qualname__}; correct the job")
         return found  # type: ignore[no-any-return]  # it is callable
 
+    def must_wait_for(self, ref: str) -> bool:
+        """
+        Whether *ref* can be looked up only when an import has ended that another thread is at.
+
+        It may be at `start()` of the very scheduler. Not where modules are limited: what is found is to be checked then.
+        """
+        return not self.are_limited and _refs.is_being_imported(ref)
+
     def find_loaded(self, ref: str) -> Callable[..., Any] | None:
         """Return the callable that *ref* leads to if its module is imported already; None otherwise."""
         try:

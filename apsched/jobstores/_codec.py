@@ -230,7 +230,7 @@ class JobCodec:
             next_run: Its next run time, likewise.
             quarantine: Why it is quarantined already; is kept.
             resolve: Whether it is to run: its module is imported, and the job is quarantined if its callable is not
-                found or not allowed. Otherwise nothing is imported for the callable, and its reference stands for it
+                found or not allowed. (While that is being imported the reference stays, for the run to resolve.) Otherwise nothing is imported for the callable, and its reference stands for it
                 where it is not at hand.
 
         Cost:
@@ -245,12 +245,12 @@ class JobCodec:
         except Exception as exc:  # of what is damaged, and of classes of the user, anything may come
             return _unreadable(job_id, exc, next_nominal, next_run, quarantine)
         if isinstance(func, str):
-            if resolve:
+            if resolve and not self._callables.must_wait_for(func):
                 try:
                     func = read.func = self._callables.resolve_callable(func)
                 except ValueError as exc:
                     quarantine = quarantine or str(exc)
-            elif (found := self._callables.find_loaded(func)) is not None:
+            elif not resolve and (found := self._callables.find_loaded(func)) is not None:
                 func = read.func = found
         job = Job(
             id=job_id,

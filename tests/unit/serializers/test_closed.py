@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import dataclasses
 import enum
 import gzip
+import importlib
 import inspect
 import sys
 from collections import OrderedDict, namedtuple
