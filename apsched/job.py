@@ -315,7 +315,13 @@ STATE: tuple[str, ...] = tuple(
 
 @attrs.frozen(kw_only=True)
 class JobDefaults:
-    """Options of jobs that do not name their own; the meanings are those of the attributes of `Job`."""
+    """
+    Options of jobs that do not name their own; the meanings are those of the attributes of `Job`.
+
+    Raises:
+        TypeError: A value is of the wrong type.
+        ValueError: A value is out of range.
+    """
 
     misfire_grace_time: float | None = None
     coalesce: bool = True
@@ -327,6 +333,10 @@ class JobDefaults:
     retry: Retry | None = None
     expect_success_within: float | None = None
     priority: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name in _DEFAULTS:
+            object.__setattr__(self, name, OPTION_CHECKS[name](getattr(self, name)))
 
     @classmethod
     def of(cls, value: JobDefaults | Mapping[str, Any] | None) -> JobDefaults:
@@ -341,11 +351,13 @@ class JobDefaults:
             return cls()
         if isinstance(value, JobDefaults):
             return value
-        known = tuple(field.name for field in attrs.fields(cls))
         for name in value:
-            if name not in known:
-                raise TypeError(f"job_defaults has no option {name!r}; there are: {', '.join(known)}")
-        return cls(**{name: OPTION_CHECKS[name](option) for name, option in value.items()})
+            if name not in _DEFAULTS:
+                raise TypeError(f"job_defaults has no option {name!r}; there are: {', '.join(_DEFAULTS)}")
+        return cls(**value)
+
+
+_DEFAULTS = tuple(field.name for field in attrs.fields(JobDefaults))
 
 
 def check_id(value: object) -> str:

@@ -96,7 +96,7 @@ class Retry:
 
     Raises:
         TypeError: A value is of the wrong type.
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or two contradict each other.
     """
 
     max_attempts: int | None = attrs.field(default=3, validator=_attempts)
@@ -106,6 +106,18 @@ class Retry:
     jitter: float = attrs.field(default=0.0, validator=_seconds, kw_only=True)
     on: tuple[str, ...] = attrs.field(default=(ANY_EXCEPTION,), converter=_refs_of, kw_only=True)
     give_up_at: float | Literal["next_run"] | None = attrs.field(default=None, validator=_give_up_at, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.longest < self.backoff:
+            raise ValueError(
+                f"longest of Retry must be at least its backoff, got backoff={self.backoff:g} and "
+                f"longest={self.longest:g}; pass longest= too, the seconds that a delay takes at most"
+            )
+        if self.give_up_at not in (None, NEXT_RUN) and self.give_up_at < self.backoff and self.max_attempts != 1:
+            raise ValueError(
+                f"give_up_at of Retry must be at least its backoff, or no second attempt could begin in time, got "
+                f"backoff={self.backoff:g} and give_up_at={self.give_up_at:g}"
+            )
 
     def includes(self, exception: BaseException) -> bool:
         """Whether a run that raised *exception* is attempted again."""
