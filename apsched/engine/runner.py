@@ -397,7 +397,7 @@ class Runner:
 
 
 async def _resolved(ref: str) -> Any:
-    """Return what *ref* refers to; where its module is being imported, wait for that in a thread, and not in the loop."""
+    """Return what *ref* refers to; while its module is being imported, a thread waits for that."""
     if _refs.is_being_imported(ref):
         return await anyio.to_thread.run_sync(_refs.resolve, ref, abandon_on_cancel=True)
     return _refs.resolve(ref)

@@ -117,7 +117,7 @@ class Callables:
         """
         Whether *ref* can be looked up only when an import has ended that another thread is at.
 
-        It may be at `start()` of the very scheduler. Not where modules are limited: what is found is to be checked then.
+        It may be at `start()` of the very scheduler. Not where modules are limited: what is found must be checked.
         """
         return not self.are_limited and _refs.is_being_imported(ref)
 

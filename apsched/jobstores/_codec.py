@@ -230,8 +230,8 @@ class JobCodec:
             next_run: Its next run time, likewise.
             quarantine: Why it is quarantined already; is kept.
             resolve: Whether it is to run: its module is imported, and the job is quarantined if its callable is not
-                found or not allowed. (While that is being imported the reference stays, for the run to resolve.) Otherwise nothing is imported for the callable, and its reference stands for it
-                where it is not at hand.
+                found or not allowed. (While that is being imported the reference stays, for the run to resolve.)
+                Otherwise nothing is imported for the callable, and its reference stands for it where it is not at hand.
 
         Cost:
             Some microseconds if the same definition was read before.
