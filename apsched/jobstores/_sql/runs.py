@@ -33,26 +33,17 @@ from apsched.jobstores._sql.rows import (
 from apsched.jobstores._sql.schema import OPEN, State, Tables
 from apsched.run import FOLLOWED, Outcome, Run
 
-# the key of a run, what its end changes, and what must still hold
-END_COLUMNS = (
-    "job_id",
-    "nominal_time",
-    "outcome",
-    "started_at",
-    "finished_at",
-    "retval",
-    "error",
-    "reason",
-    "due_time",
-    "notes",
-)
+# the key of a run, and what its end changes; then, if there is anything of it, what it tells; and what must still hold
+END_COLUMNS = ("job_id", "nominal_time", "outcome", "started_at", "finished_at", "retval", "error", "reason")
+TOLD_COLUMNS = ("due_time", "notes")
+HELD_COLUMNS = ("epoch", "node")
 # CASE, since from a plain condition planners would conclude to walk through all open runs instead of looking up keys
 IS_HELD = (
     "t.epoch = {epoch} AND CASE t.outcome WHEN 'running' THEN t.node = {node}"
     " WHEN 'pending' THEN {outcome} = 'cancelled' ELSE {epoch} < 0 END"
 )
 OPEN_TEXT = ", ".join(f"'{outcome.value}'" for outcome in OPEN)
-OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, 10, 11  # places in such a row
+OUTCOME, FINISHED_AT, REASON, EPOCH, NODE = 2, 4, 7, -2, -1  # places in such a row
 
 Claim: TypeAlias = tuple[str, int, str | None]
 """Outcome, epoch and node of a run in the store."""
@@ -84,9 +75,8 @@ class Runs:
             is_set=1,
             guard="t.epoch = {epoch} AND t.outcome = 'running'",
         )
-        self._end = Change(
-            tables.runs, (*END_COLUMNS, "epoch", "node"), key=2, is_set=len(END_COLUMNS) - 2, guard=IS_HELD
-        )
+        self._end = self._make_end(END_COLUMNS)
+        self._end_and_tell = self._make_end(END_COLUMNS + TOLD_COLUMNS)
 
     def add(self, connection: Connection, run: Run) -> Run:
         """Queue a run; see `JobStore.add_run`."""
@@ -116,7 +106,9 @@ class Runs:
         bulk_of(connection).write(connection, self._report, rows)
 
     def end_columns(self, runs: Sequence[Run]) -> Columns:
-        """Return what `finish` needs of *runs*, column by column: what `END_COLUMNS` name, their epochs and nodes."""
+        """Return what `finish` needs of *runs*, column by column; due times and notes only if they may have changed."""
+        notes = notes_of_all(runs)
+        is_told = any(notes) or any(run.outcome is Outcome.PENDING for run in runs)
         return [
             [run.job_id for run in runs],
             [to_micros(run.nominal_time) for run in runs],
@@ -126,8 +118,7 @@ class Runs:
             [None if run.retval is None else self._codec.encode_result(run.retval) for run in runs],
             [None if run.error is None else clip(run.error) for run in runs],
             [None if run.reason is None else clip(run.reason) for run in runs],
-            micros_of_all([run.due_time for run in runs]),
-            notes_of_all(runs),
+            *([micros_of_all([run.due_time for run in runs]), notes] if is_told else ()),
             [run.epoch for run in runs],
             [run.node for run in runs],
         ]
@@ -140,7 +131,7 @@ class Runs:
             return stored
         followers = self._followers.of(connection, runs)
         ending = self._ending(connection, runs, followers) if followers else ()
-        written = bulk_of(connection).write_columns(connection, self._end, columns)
+        written = bulk_of(connection).write_columns(connection, self._change_of(columns), columns)
         stored = self._stored(connection, runs, columns, written)
         self._jobs.forget_retired(connection, [run.job_id for run in stored if run.outcome.is_final])
         return stored + self._followers.queue(connection, followers, ending)
@@ -156,8 +147,14 @@ class Runs:
         if dialect.name != "postgresql":
             return None
         then, unless = self._forget(dialect), self._followers.condition(dialect)
-        written = bulk_of(connection).write_then(connection, self._end, columns, then, unless)
+        written = bulk_of(connection).write_then(connection, self._change_of(columns), columns, then, unless)
         return None if written is None else self._stored(connection, runs, columns, written)
+
+    def _make_end(self, columns: tuple[str, ...]) -> Change:
+        return Change(self._table, columns + HELD_COLUMNS, key=2, is_set=len(columns) - 2, guard=IS_HELD)
+
+    def _change_of(self, columns: Columns) -> Change:
+        return self._end if len(columns) == len(self._end.columns) else self._end_and_tell
 
     def _stored(self, connection: Connection, runs: Sequence[Run], columns: Columns, written: int) -> list[Run]:
         """Return those of *runs* that are stored, of which so many were *written* just now."""
