@@ -17,7 +17,17 @@ from tests.web.asking import EVIL, record
 from tests.web.browser import Served, chromium, served
 from tests.web.calls import fail, succeed
 
-PAGES = ("/", "/job?id=nightly", "/job/remove?id=nightly", "/runs", "/load", "/nodes", "/quarantine", "/health")
+PAGES = (
+    "/",
+    "/job?id=nightly",
+    "/job/remove?id=nightly",
+    "/runs",
+    "/load",
+    "/nodes",
+    "/quarantine",
+    "/health",
+    "/api/docs",
+)
 TOKEN = "open sesame"  # noqa: S105  # of this test
 LEGIBILITY = (Path(__file__).parent / "legibility.js").read_text().partition("\n")[2]
 PATIENCE = 10_000  # milliseconds that anything may take before it is taken for broken
@@ -165,6 +175,10 @@ def test_it_is_used_by_keys_alone(dashboard: Served, page: Page) -> None:
     page.keyboard.press("t")
 
 
+async def come_first(scheduler: AsyncScheduler, job_id: str) -> None:
+    await scheduler.modify_job(job_id, next_run_time=scheduler._clock.now() + timedelta(hours=47, minutes=59))
+
+
 @pytest.mark.slow
 def test_nothing_moves_when_the_page_is_read_anew(dashboard: Served, page: Page) -> None:
     page.goto(f"{dashboard.url}/")
@@ -172,10 +186,14 @@ def test_nothing_moves_when_the_page_is_read_anew(dashboard: Served, page: Page)
     page.keyboard.press("j")
     places = "[...document.querySelectorAll('tr[data-row], h2, .card')].map(each => each.getBoundingClientRect().top)"
     before = page.evaluate(places)
-    with page.expect_response(f"{dashboard.url}/") as answered:
-        page.evaluate("htmx.trigger(document.body, 'apsched-changed')")
-    answered.value.finished()
+    first = page.locator("tr[data-row] a[data-open]").first.inner_text()
+    other = "broken" if first == "nightly" else "nightly"
+    dashboard.call(come_first, dashboard.scheduler, other)  # it stands below, and has to be read anew
+    expect(page.locator("tr", has=page.get_by_role("link", name=other, exact=True)).locator(".c-next")).to_contain_text(
+        "in 1 d"
+    )
     expect(page.locator("tr.selected")).to_have_count(1)
+    assert page.locator("tr[data-row] a[data-open]").first.inner_text() == first
     assert page.evaluate(places) == before
     assert page.evaluate("document.activeElement.matches('tr.selected a')")
 

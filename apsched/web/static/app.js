@@ -69,6 +69,22 @@
     if (isRead || document.querySelector("[data-live-part] details[open]")) event.detail.shouldSwap = false;
   });
 
+  // Rows that are there keep their places, so that nobody presses a button of another one; a reload sorts them.
+  const places = new Map(); // id of the list -> ids of its rows
+  const keepOrder = () => {
+    for (const list of document.querySelectorAll("[data-keep-order]")) {
+      const known = places.get(list.id) ?? [];
+      const rows = [...list.children].filter((row) => row.id);
+      const place = (row) => { const at = known.indexOf(row.id); return at < 0 ? known.length : at; };
+      const sorted = rows.toSorted((one, other) => place(one) - place(other));
+      if (sorted.some((row, at) => row !== rows[at])) list.prepend(...sorted);
+      places.set(list.id, sorted.map((row) => row.id));
+    }
+  };
+  keepOrder();
+  body.addEventListener("htmx:afterSwap", keepOrder);
+  body.addEventListener("htmx:oobAfterSwap", keepOrder);
+
   // --- what actions say
   const tell = (text, page, isBad) => {
     const toast = document.createElement(page ? "a" : "div");
