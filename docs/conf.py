@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # An extension calls what Sphinx 10 will not have; neither is of this project.
@@ -89,5 +90,18 @@ def inside_code(lines: list[str], number: int) -> bool:
     return earlier.startswith("    ")
 
 
+def list_fragments(app: Any, docname: str, source: list[str]) -> None:
+    """Show what the next release brings, one file a change in docs/changes, on the page of changes."""
+    if docname == "changelog":
+        lines = []
+        for category in ("security", "removed", "deprecated", "changed", "added", "fixed"):
+            files = sorted(Path(app.srcdir, "changes").glob(f"*.{category}.md"))
+            lines += [f"### {category.capitalize()}", ""] if files else []
+            lines += ["* " + file.read_text(encoding="utf-8").strip().replace("\n", "\n  ") for file in files]
+            lines.append("")
+        source[0] = source[0].replace("<!-- fragments -->", "\n".join(lines))
+
+
 def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", as_restructured_text, priority=100)  # before napoleon
+    app.connect("source-read", list_fragments)
