@@ -25,18 +25,14 @@ class Canceller:
         membership: Says which node this is.
         clock: Time.
         runner: Has the runs under way.
-        max_idle: How long it sleeps at most where no runs are under way; those that start meanwhile wait for it.
     """
 
-    def __init__(
-        self, store: JobStore, alias: str, membership: Membership, clock: Clock, runner: Runner, max_idle: float
-    ) -> None:
+    def __init__(self, store: JobStore, alias: str, membership: Membership, clock: Clock, runner: Runner) -> None:
         self._store = store
         self._alias = alias
         self._membership = membership
         self._clock = clock
         self._runner = runner
-        self._max_idle = timedelta(seconds=max_idle)
         self._wakeup = Wakeup()
 
     def hurry(self) -> None:
@@ -46,6 +42,7 @@ class Canceller:
     async def run(self) -> None:
         """Ask until cancelled."""
         self._clock.work_began()
+        self._runner.wake_for_work(self._wakeup)
         try:
             while True:
                 self._wakeup.arm()
@@ -55,9 +52,9 @@ class Canceller:
                     except Exception as exc:
                         logger.debug("job store %r cannot be asked what to cancel: %s", self._alias, exc)
                     await self._clock.wait(Wakeup(), self._clock.now() + PERIOD / 20)
-                pause = PERIOD if len(self._runner) else self._max_idle
-                await self._clock.wait(self._wakeup, self._clock.now() + pause)
+                await self._clock.wait(self._wakeup, self._clock.now() + PERIOD if len(self._runner) else None)
         finally:
+            self._runner.leave_asleep(self._wakeup)
             self._clock.work_ended()
 
     async def _ask(self) -> None:

@@ -109,8 +109,8 @@ class OpenStore:
         self._recorder = self.loop.recorder
         self._membership = self.loop.membership
         self._fetcher = Fetcher(store, alias, lambda: runner.ids() | self._recorder.ids(), clock, results)
-        self._canceller = Canceller(store, alias, self._membership, clock, runner, settings.max_idle)
-        self._reporter = Reporter(store, alias, self._membership, clock, runner, settings.max_idle)
+        self._canceller = Canceller(store, alias, self._membership, clock, runner)
+        self._reporter = Reporter(store, alias, self._membership, clock, runner)
         self._overdue = OverdueWatch(store, alias, clock, bus)
         self._pruner = Pruner(store, alias, settings.keep_history, clock)
         self._reaper = Reaper(

@@ -35,34 +35,36 @@ class Reporter:
         membership: Says which runs are of this store.
         clock: Time.
         runner: Has the runs under way.
-        max_idle: How long it sleeps at most where no runs are under way.
     """
 
-    def __init__(
-        self, store: JobStore, alias: str, membership: Membership, clock: Clock, runner: Runner, max_idle: float
-    ) -> None:
+    def __init__(self, store: JobStore, alias: str, membership: Membership, clock: Clock, runner: Runner) -> None:
         self._store = store
         self._alias = alias
         self._membership = membership
         self._clock = clock
         self._runner = runner
-        self._max_idle = timedelta(seconds=max_idle)
+        self._wakeup = Wakeup()
         self._stored: dict[Run, Report] = {}
 
     async def run(self) -> None:
         """Store until cancelled."""
         self._clock.work_began()
+        self._runner.wake_for_work(self._wakeup)
         try:
             while True:
+                self._wakeup.arm()
                 told = self._told()
                 if told:
                     try:
                         await self._store.report(told)
                     except Exception as exc:
                         logger.debug("job store %r does not take reports: %s", self._alias, exc)
-                pause = PERIOD if len(self._runner) else self._max_idle
-                await self._clock.wait(Wakeup(), self._clock.now() + pause)
+                if len(self._runner):
+                    await self._clock.wait(Wakeup(), self._clock.now() + PERIOD)
+                else:
+                    await self._clock.wait(self._wakeup, None)
         finally:
+            self._runner.leave_asleep(self._wakeup)
             self._clock.work_ended()
 
     def _told(self) -> Sequence[Run]:

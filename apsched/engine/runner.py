@@ -110,6 +110,7 @@ class Runner:
         self._idle_waiters: list[tuple[Executor | None, Waiter[None]]] = []
         self._deadlines = Deadlines(clock, tasks)
         self._left: set[_UnderWay] = set()
+        self._for_work: list[Wakeup] = []
         self._rest: Waiter[None] | None = None  # set when no task is left
 
     def __len__(self) -> int:
@@ -146,6 +147,9 @@ class Runner:
             reason = f"no executor has the alias {job.executor!r} any more"
             sink(Finished(closed(run, Outcome.FAILED, self._clock, None, reason=reason), None, removes_job))
             return
+        if not self._under_way:
+            for wakeup in self._for_work:
+                wakeup.set()
         under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease)
         if job.timeout is not None:
             under_way.deadline = self._deadlines.add(job.timeout, partial(self._time_out, under_way, job.timeout))
@@ -172,6 +176,14 @@ class Runner:
     def ids(self) -> set[str]:
         """Return the ids of the runs under way."""
         return {run.id for run in self._under_way}
+
+    def wake_for_work(self, wakeup: Wakeup) -> None:
+        """Set *wakeup* whenever a run begins after there was none."""
+        self._for_work.append(wakeup)
+
+    def leave_asleep(self, wakeup: Wakeup) -> None:
+        """Set *wakeup* no more."""
+        self._for_work.remove(wakeup)
 
     def under(self, lease: Lease) -> list[Run]:
         """Return the runs under way whose claims *lease* keeps."""
