@@ -39,7 +39,7 @@ def page(request: Request, template: str, **values: Any) -> Response:
     text = fill(
         request, web, template, here=here, zone=web.zone, now=web.backend.now, zone_name=web.zone_name, **values
     )
-    return HTMLResponse(text)
+    return HTMLResponse(text.encode("utf-8", "replace"))  # a traceback may have what is no Unicode
 
 
 def refusal_page(web: Web, request: Request, refused: RefusedError) -> Response:
@@ -50,7 +50,7 @@ def refusal_page(web: Web, request: Request, refused: RefusedError) -> Response:
         problem = {"type": "about:blank", "title": title, "status": refused.status, "detail": refused.detail}
         return JSONResponse(problem, refused.status, headers, "application/problem+json")
     text = fill(request, web, "refused.html", refused=refused, headline=title)
-    return HTMLResponse(text, refused.status, headers)
+    return HTMLResponse(text.encode("utf-8", "replace"), refused.status, headers)
 
 
 @pass_context
@@ -101,6 +101,7 @@ def _make_environment() -> Environment:
         "advice": words.advice,
         "kind": _kind_of_run,
         "kind_of": _kind_of,
+        "urlencode": words.query,
     }
     environment.filters.update(filters)
     return environment

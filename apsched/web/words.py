@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
+from urllib.parse import urlencode
 
 from apsched.run import Outcome, Run
 
@@ -80,6 +82,16 @@ def zone_name(moment: datetime, zone: tzinfo) -> str:
     """Return the name of *zone*, as in `Europe/Helsinki (EET)`."""
     short, name = f"{moment.astimezone(zone):%Z}", str(zone)
     return name if short == name else f"{name} ({short})"
+
+
+def query(values: Mapping[str, object]) -> str:
+    """Return *values* as the query of an address; what is no Unicode in them is replaced. Empty ones are left out."""
+    return query_of(values.items())
+
+
+def query_of(pairs: Iterable[tuple[str, object]]) -> str:
+    """Do the same with names that may come more than once."""
+    return urlencode([(name, str(value)) for name, value in pairs if value not in (None, "")], errors="replace")
 
 
 def machine(moment: datetime) -> str:

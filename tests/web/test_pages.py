@@ -292,6 +292,33 @@ async def test_no_text_of_a_user_becomes_markup(scheduler: AsyncScheduler, http:
     assert "{{7*7}}" in page or path in ("/load", "/nodes")
 
 
+@pytest.mark.parametrize("path", ["/", "/runs", "/job?id={e}", "/quarantine", "/load"])
+async def test_a_text_that_is_no_unicode_breaks_no_page(
+    scheduler: AsyncScheduler, http: httpx.AsyncClient, path: str
+) -> None:
+    broken = "caf\ud800"
+    job = await scheduler.add_job(succeed, "cron", hour=3, id=broken, args=[broken], tags={"a": broken})
+    job.quarantine = broken
+    await record(scheduler, broken, Outcome.FAILED, MINUTE, error=broken, node=broken)
+    assert (await http.get(path.format(e="caf%EF%BF%BD"))).status_code in (200, 404)
+
+
+async def test_a_page_after_the_first_is_of_the_same_filter(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
+    for minutes in range(120):
+        outcome = (Outcome.FAILED, Outcome.MISSED, Outcome.SUCCEEDED)[minutes % 3]
+        await record(scheduler, "job", outcome, minutes * MINUTE)
+    page = await text(http, "/runs?outcome=failed&outcome=missed")
+    onward = re.search(r'rel="next" href="([^"]*)"', page)
+    assert onward is not None
+    rest = cells(await text(http, html.unescape(onward[1])), "c-out")
+    assert (len(rest), set(rest)) == (30, {"failed", "missed"})
+
+
+async def test_a_long_argument_is_shortened(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
+    await scheduler.add_job(succeed, "cron", hour=3, id="nightly", args=["x" * 100_000])
+    assert "(100,002 characters)" in await text(http, "/job?id=nightly")
+
+
 def in_starlette(dashboard: Starlette) -> Any:
     return Starlette(routes=[Mount("/ops/jobs", dashboard)])
 

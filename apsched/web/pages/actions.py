@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 import attrs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from apsched.run import Run
 from apsched.web.backend import Backend
 from apsched.web.security import Action, read_form
 from apsched.web.state import Web
+from apsched.web.words import query
 
 
 @attrs.frozen(kw_only=True)
@@ -40,8 +41,7 @@ Work = Callable[[Backend, Mapping[str, str]], Awaitable[Done]]
 async def run_job(backend: Backend, form: Mapping[str, str]) -> Done:
     """Queue a run of the job `id`."""
     run = await backend.run_job(form.get("id", ""), form.get("store") or None)
-    query = urlencode({"id": run.id, "store": form.get("store", "")})
-    return Done(text=f"A run of {run.job_id} waits for a node.", page=f"run?{query}")
+    return Done(text=f"A run of {run.job_id} waits for a node.", page=_run(run, form))
 
 
 async def pause_job(backend: Backend, form: Mapping[str, str]) -> Done:
@@ -67,9 +67,7 @@ async def remove_job(backend: Backend, form: Mapping[str, str]) -> Done:
 async def cancel_run(backend: Backend, form: Mapping[str, str]) -> Done:
     """Cancel the run `id`."""
     run = await backend.cancel_run(form.get("id", ""))
-    return Done(
-        text=f"{run.id} is being cancelled.", page=f"run?{urlencode({'id': run.id, 'store': form.get('store', '')})}"
-    )
+    return Done(text=f"{run.id} is being cancelled.", page=_run(run, form))
 
 
 ACTIONS: Mapping[Action, Work] = {
@@ -96,5 +94,9 @@ def endpoint(action: Action, work: Work) -> Callable[[Request], Awaitable[Respon
     return answer
 
 
+def _run(run: Run, form: Mapping[str, str]) -> str:
+    return "run?" + query({"id": run.id, "store": form.get("store", "")})
+
+
 def _job(form: Mapping[str, str]) -> str:
-    return "job?" + urlencode({"id": form.get("id", ""), "store": form.get("store", "")})
+    return "job?" + query({"id": form.get("id", ""), "store": form.get("store", "")})

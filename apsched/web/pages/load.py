@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from urllib.parse import urlencode
 
 import attrs
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from starlette.responses import Response
 from apsched.web.load import HOUR, HourLoad, past, planned
 from apsched.web.state import Web
 from apsched.web.templating import page
+from apsched.web.words import query
 
 DAYS = 7
 LEVELS = 5  # shades
@@ -102,6 +102,6 @@ def _cell(load: HourLoad, local: datetime, most: int, *, leads_to_runs: bool) ->
     href = ""
     if leads_to_runs and load.count:
         end = load.start + HOUR - timedelta(seconds=1)
-        href = "runs?" + urlencode({"since": load.start.isoformat(), "until": end.isoformat()})
+        href = "runs?" + query({"since": load.start.isoformat(), "until": end.isoformat()})
     level = 0 if not load.count else 1 + int((LEVELS - 1) * load.count / most)
     return Cell(hour=local.hour, level=level, failed=bool(load.failed), told=told, href=href)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from typing import Any
-from urllib.parse import urlencode
 
 import attrs
 from markupsafe import Markup
@@ -19,8 +17,9 @@ from apsched.triggers.after import After
 from apsched.triggers.words import describe
 from apsched.web.backend import Backend, State, StoredRun, state_of
 from apsched.web.charts.spark import BARS, sparkline
-from apsched.web.words import KINDS
+from apsched.web.words import KINDS, query, query_of
 
+LONGEST_TEXT = 20_000  # characters of an argument or a result
 STATE_KINDS: dict[State, str] = {"scheduled": "ok", "paused": "mute", "quarantined": "bad"}
 
 
@@ -98,7 +97,7 @@ async def job_row(backend: Backend, job: Job, zone: tzinfo, *, runs: int = BARS)
     return JobRow(
         job=job,
         key=_key(str(job.jobstore), job.id),
-        query=urlencode({"id": job.id, "store": job.jobstore}),
+        query=query({"id": job.id, "store": job.jobstore}),
         state=state,
         kind=STATE_KINDS[state],
         words=describe(job.trigger),
@@ -117,16 +116,16 @@ def run_row(stored: StoredRun) -> RunRow:
     return RunRow(
         run=stored.run,
         key=_key(stored.store, stored.run.id),
-        query=urlencode({"id": stored.run.id, "store": stored.store}),
-        job_query=urlencode({"id": stored.run.job_id, "store": stored.store}),
+        query=query({"id": stored.run.id, "store": stored.store}),
+        job_query=query({"id": stored.run.job_id, "store": stored.store}),
         kind=KINDS[stored.run.outcome],
     )
 
 
 def link(request: Request, **changes: str | None) -> str:
     """Return the query of *request* with *changes*; None leaves a name out."""
-    query: dict[str, Any] = {**request.query_params, **changes}
-    return "?" + urlencode({name: value for name, value in query.items() if value})
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changes]
+    return "?" + query_of([*kept, *changes.items()])
 
 
 def chosen_store(request: Request) -> str | None:
@@ -141,7 +140,8 @@ def as_text(values: Sequence[object]) -> list[str]:
 
 def _text(value: object) -> str:
     try:
-        return repr(value)
+        text = repr(value)
+        return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} ... ({len(text):,} characters)"
     except Exception:  # a class of the user may do anything
         return f"<{type(value).__qualname__} object>"
 
