@@ -268,7 +268,7 @@ class RedisJobStore(BlockingMethods):
                 micros(job.next_run_time).encode(),
                 self._codec.encode(job),
                 (job.quarantine or "").encode("utf-8", "backslashreplace"),
-                job.executor.encode(),
+                job.lane.encode(),
                 followed_key_of(job),
                 b"" if job.expect_success_within is None else b"1",
             )
@@ -358,6 +358,10 @@ class RedisJobStore(BlockingMethods):
             return None
         return LONG_AGO if moment == b"now" else from_micros(int(moment))
 
+    async def lanes(self) -> list[str]:
+        found: list[bytes] = await self._bridge.call(self._run, "lanes")
+        return [name.decode("utf-8", "replace") for name in found]
+
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         return await self._bridge.call(self._take_due, now, slots, plan, owner)
 
@@ -372,7 +376,7 @@ class RedisJobStore(BlockingMethods):
                     break
                 for each in some:
                     if each.quarantine is None:
-                        free[each.job.executor] -= 1
+                        free[each.job.lane] -= 1
         except anyio.get_cancelled_exc_class():  # after any other error the node asks what it has claimed
             await self._undo([run for each in taken for run in each.runs], ())
             raise

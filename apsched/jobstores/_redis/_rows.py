@@ -121,7 +121,7 @@ def state_of(job: Job) -> bytes:
     """
     limit = 0 if job.overlap == "allow" else job.max_instances
     kept = "" if job.keep_runs is None else job.keep_runs
-    text = f"L|{micros(job.next_run_time)}|{micros(job.next_nominal_time)}|{limit}|{kept}|{job.executor}"
+    text = f"L|{micros(job.next_run_time)}|{micros(job.next_nominal_time)}|{limit}|{kept}|{job.lane}"
     try:
         return text.encode()
     except UnicodeEncodeError:

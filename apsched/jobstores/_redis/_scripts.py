@@ -37,6 +37,7 @@ REPEATABLE = frozenset(
         "fetch",
         "finish",
         "join",
+        "lanes",
         "leave",
         "next",
         "nodes",

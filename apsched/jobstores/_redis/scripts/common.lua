@@ -22,6 +22,7 @@ local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and ha
 local REVISION = TAG .. ':revision'        -- number: the last one given
 local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are neither paused nor quarantined
 local READY = TAG .. ':ready:'             -- zset of an executor: jobs by when a pending run is due and may start
+local LANES = TAG .. ':lanes'              -- set: the lanes in which jobs are or were, but for those of an executor alone
 local EXPECTING = TAG .. ':expecting'      -- set: jobs that are to succeed now and then
 local FOLLOWS = TAG .. ':follows'          -- hash: job -> the job that it follows
 local FOLLOWED = TAG .. ':followed'        -- set: jobs that others follow

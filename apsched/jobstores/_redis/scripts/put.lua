@@ -46,6 +46,7 @@ for index, id in ipairs(ids) do
     call('HSET', FOLLOWERS .. followed, id, revision + index)
     call('SADD', FOLLOWED, followed)
   end
+  if string.find(executor, '|', 1, true) then call('SADD', LANES, executor) end
   if is_expecting == '1' then call('SADD', EXPECTING, id) end
   if quarantine ~= '' then
     call('HSET', QUARANTINE, id, quarantine)
