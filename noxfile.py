@@ -138,6 +138,13 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Let one scheduler make a million runs in memory, and 200,000 in a file, without growing."""
+    install(session, "-e", ".[sqlite]", group="test")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """Run the fast tests with the oldest dependencies that pyproject.toml allows."""
     install_servers(session)
