@@ -85,6 +85,8 @@ class JobDocument(TypedDict):
         expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
+        priority: From -10 to 10; of more jobs than may run, those of the highest come first.
+        requires: Words for what a node must have to run it.
         quarantine: Why it is quarantined; null if all is well.
     """
 
@@ -110,6 +112,8 @@ class JobDocument(TypedDict):
     expect_success_within: Seconds | None
     keep_runs: int | None
     tags: dict[str, str]
+    priority: int
+    requires: list[str]
     quarantine: str | None
 
 
@@ -241,6 +245,8 @@ def job_document(job: Job, store: str = STORE) -> JobDocument:
         "expect_success_within": job.expect_success_within,
         "keep_runs": job.keep_runs,
         "tags": dict(job.tags),
+        "priority": job.priority,
+        "requires": list(job.requires),
         "quarantine": job.quarantine,
     }
 

@@ -12,6 +12,7 @@ Count: TypeAlias = Annotated[int, ("minimum", 1), ("maximum", 1000), ("default",
 Text: TypeAlias = Annotated[str, ("minLength", 1)]
 MoreThanZero: TypeAlias = Annotated[float, ("exclusiveMinimum", 0)]
 FromOne: TypeAlias = Annotated[int, ("minimum", 1)]
+Priority: TypeAlias = Annotated[int, ("minimum", -10), ("maximum", 10)]
 FromZero: TypeAlias = Annotated[int, ("minimum", 0)]
 
 
@@ -193,6 +194,8 @@ class NewJob(TypedDict):
         expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
+        priority: Of more jobs than may run, those of the highest come first.
+        requires: Words for what a node must have to run it.
         next_run_time: When it runs first, in place of what the trigger says; null to add it paused.
         on_conflict: What happens if the id is taken. With "replace" the job takes over what comes next and whether it
             is paused; with "reset" it does not.
@@ -216,6 +219,8 @@ class NewJob(TypedDict):
     expect_success_within: NotRequired[MoreThanZero | None]
     keep_runs: NotRequired[FromZero | None]
     tags: NotRequired[dict[str, str]]
+    priority: NotRequired[Priority]
+    requires: NotRequired[list[str]]
     next_run_time: NotRequired[Instant | None]
     on_conflict: NotRequired[Literal["error", "replace", "reset"]]
     store: NotRequired[str]
@@ -242,6 +247,8 @@ class JobChange(TypedDict, total=False):
         expect_success_within: After how many seconds without success it counts as overdue; null for never.
         keep_runs: How many finished runs the history keeps; null for what the store keeps by default.
         tags: Names and values to find jobs by.
+        priority: Of more jobs than may run, those of the highest come first.
+        requires: Words for what a node must have to run it.
         next_run_time: When it runs next, once, in place of what the trigger says; null pauses it.
     """
 
@@ -261,6 +268,8 @@ class JobChange(TypedDict, total=False):
     expect_success_within: MoreThanZero | None
     keep_runs: FromZero | None
     tags: dict[str, str]
+    priority: Priority
+    requires: list[str]
     next_run_time: Instant | None
 
 

@@ -10,10 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from apsched import AsyncScheduler
-from apsched._documents import OutcomeText
+from apsched._documents import JobDocument, OutcomeText
+from apsched.job import OPTION_CHECKS
 from apsched.run import Outcome
 from apsched.web.app import create_app
+from apsched.web.rest.kinds import fields_of
 from apsched.web.rest.openapi import openapi_document
+from apsched.web.rest.shapes import JobChange, NewJob
 from apsched.web.rest.table import OPERATIONS
 from apsched.web.security import Access, calendar_key
 from tests.web.rest.conftest import TOKEN, Client, client_of
@@ -47,6 +50,11 @@ def test_every_schema_is_one_and_every_reference_leads_to_one(document: dict[str
 def test_only_the_ways_in_that_there_are_are_described(document: dict[str, Any]) -> None:
     assert document["security"] == [{"bearer": []}, {"basic": []}]
     assert openapi_document("/api", Access())["security"] == []
+
+
+@pytest.mark.parametrize("form", [JobDocument, NewJob, JobChange])
+def test_every_option_of_a_job_is_told_and_may_be_given(form: Any) -> None:
+    assert OPTION_CHECKS.keys() - {field.name for field in fields_of(form)} == set()
 
 
 def test_the_outcomes_are_those_that_runs_have() -> None:

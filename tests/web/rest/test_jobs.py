@@ -231,6 +231,7 @@ async def test_a_job_is_changed_by_what_is_given_alone(client: Client) -> None:
 
     for change in (
         {"name": "new"},
+        {"priority": -10, "requires": ["gpu", "x86"]},
         {"timeout": None},
         {"max_instances": 3, "overlap": "queue_all"},
         {"next_run_time": "2026-01-01T12:00:00+02:00"},
