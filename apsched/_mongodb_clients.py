@@ -37,6 +37,7 @@ DURABLE = WriteConcern("majority", j=True)
 SOON_DURABLE = WriteConcern(1)
 FAREWELL = 1.0  # seconds that the server has to hear of the end of a client
 THREADS = 10  # that wait for a blocking client at a time
+BUILDING = 60.0  # seconds that an index of many documents may take
 
 Document = dict[str, Any]
 
@@ -175,7 +176,14 @@ class MongoLink:
 
     async def wait(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a method as `call` does, but one that is cut off by a cancellation."""
-        with pymongo.timeout(self.source.timeout):
+        return await self._within(self.source.timeout, func, *args, **kwargs)
+
+    async def build(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a method that looks at all documents, with more time for it."""
+        return await self._within(max(BUILDING, self.source.timeout), func, *args, **kwargs)
+
+    async def _within(self, seconds: float, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        with pymongo.timeout(seconds):
             if self._threads is not None:
                 work = partial(func, *args, **kwargs)
                 return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)

@@ -185,6 +185,32 @@ async def test_what_has_followed_already_is_not_made_again_although_it_has_run_a
     assert outcomes_of(await history(store, "a")) == [SUCCEEDED]
 
 
+@pytest.mark.parametrize(
+    ("job_id", "damage"),
+    [
+        ("a", {"active.0.finished_at": "x"}),
+        ("b", {"definition": b"1:json:{"}),
+        ("b", {"followed": 5}),
+        ("b", {"pending": [{"outcome": "odd"}]}),
+        ("b", {"pending": "none"}),
+    ],
+)
+async def test_damage_holds_up_no_other_followers(
+    store: MongoDBJobStore, raw: Any, job_id: str, damage: dict[str, Any]
+) -> None:
+    await store.add([make_job("a"), make_job("x"), make_follower("b", "a"), make_follower("y", "x")])
+    runs = [plan.runs[0] for plan in await take(store)]
+    for run in runs:
+        await half_finished(store, ended(run), ObjectId())
+    raw.jobs.update_one({"_id": job_id}, {"$set": damage})
+
+    made = await store.reap({"a": 0}, lost)
+
+    assert "y" in [run.job_id for run in made]
+    assert await store.reap({"a": 0}, lost) == []
+    await take(store, LATER, owner="b")
+
+
 async def test_of_several_nodes_that_go_on_with_the_same_each_run_is_followed_once(
     store: MongoDBJobStore, module_url: str
 ) -> None:

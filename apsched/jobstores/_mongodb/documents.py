@@ -270,7 +270,7 @@ def waiting(pending: Iterable[Document]) -> Int64:
 
 def by_nominal_time(entries: Iterable[Document]) -> list[Document]:
     """Return entries in the order in which they are claimed when they are due."""
-    return sorted(entries, key=lambda entry: entry["nominal_time"])
+    return sorted(entries, key=lambda entry: entry.get("nominal_time", 0))
 
 
 def running(document: Document) -> list[Document]:

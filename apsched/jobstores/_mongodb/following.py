@@ -9,6 +9,7 @@ Rule 3: the sign that jobs follow others is written before the first job that do
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -27,9 +28,9 @@ from apsched.jobstores._mongodb.documents import (
 )
 from apsched.run import FOLLOWED, Outcome, Run, following
 
-REMEMBERED = 100  # nominal times; between two writes of one node, fewer runs of a job begin and are forgotten
+logger = logging.getLogger("apsched.jobstores")
 
-FOLLOWED_OUTCOMES = {outcome.value for outcome in FOLLOWED["any"]}
+REMEMBERED = 100  # nominal times; between two writes of one node, fewer runs of a job begin and are forgotten
 
 Key: TypeAlias = tuple[str, int]
 """Id of a job, nominal time."""
@@ -62,7 +63,7 @@ async def follow(at: Collections, ended: Mapping[str, Sequence[Document]]) -> li
         full = {decision.document["_id"] for decision in decisions if "quarantine" in decision.fields}
         made = {key: run for key, run in queued.items() if key[0] not in full}
         if not decisions or await decide(at, decisions, new_token()) == len(decisions):
-            remembered = {(job_id, moment) for job_id in documents for moment in documents[job_id].get("followed", ())}
+            remembered = {(job_id, moment) for job_id in documents for moment in _remembered(documents[job_id])}
             return [*(tried[key] for key in tried.keys() & remembered), *made.values()]
         tried |= made  # as far as nobody else was faster; the next look tells
         await breathe(attempt)
@@ -71,17 +72,29 @@ async def follow(at: Collections, ended: Mapping[str, Sequence[Document]]) -> li
 
 def _followed(job_id: str, entries: Sequence[Document]) -> list[Run]:
     """Return what is to be known of those that may be followed."""
-    return [
-        Run(
+    runs = [_end_of(job_id, entry) for entry in entries if "is_orphaned" not in entry]
+    return [run for run in runs if run is not None and run.outcome in FOLLOWED["any"]]
+
+
+def _end_of(job_id: str, entry: Document) -> Run | None:
+    """Return the run of a closed entry, without what it returned; None if somebody has damaged it."""
+    try:
+        return Run(
             job_id=job_id,
             nominal_time=from_micros(entry["nominal_time"]),
             due_time=from_micros(entry["nominal_time"]),
             outcome=Outcome(entry["outcome"]),
             finished_at=from_micros(entry["finished_at"]) if "finished_at" in entry else None,
         )
-        for entry in entries
-        if entry.get("outcome") in FOLLOWED_OUTCOMES and "is_orphaned" not in entry
-    ]
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
+        logger.warning("a run of job %r cannot be read and is not followed: %r", job_id, exc)
+        return None
+
+
+def _remembered(document: Document) -> list[int]:
+    """Return the nominal times at which a job has followed."""
+    moments = document.get("followed")
+    return moments if isinstance(moments, list) else []
 
 
 def _wanted(at: Collections, document: Document, runs: Mapping[str, Sequence[Run]]) -> dict[Key, Run]:
@@ -100,7 +113,7 @@ async def _recorded(at: Collections, documents: Mapping[str, Document], wanted: 
         for job_id in {job_id for job_id, _ in wanted}
         for document in (documents[job_id],)
         for moment in (
-            *document.get("followed", ()),
+            *_remembered(document),
             *(entry.get("nominal_time") for entry in (*document["active"], *document["pending"])),
         )
     }
@@ -118,7 +131,7 @@ def _decisions(at: Collections, documents: Mapping[str, Document], queued: Mappi
     for job_id, entries in added.items():
         document = documents[job_id]
         pending = by_nominal_time([*document["pending"], *entries])
-        followed = [*document.get("followed", ()), *(entry["nominal_time"] for entry in entries)]
+        followed = [*_remembered(document), *(entry["nominal_time"] for entry in entries)]
         fields: Document = {"pending": pending, "waiting": waiting(pending), "followed": followed[-REMEMBERED:]}
         if len(pending) > MOST_PENDING:
             reason = f"{len(document['pending'])} of its runs wait, and at most {MOST_PENDING} can"

@@ -85,6 +85,6 @@ async def prepare(link: MongoLink, database: str, names: Names) -> None:
     for collection, indexes in INDEXES.items():
         target: Any = link.collection(database, getattr(names, collection))
         for keys, options in indexes:
-            await link.call(target.create_index, keys, **options)
+            await link.build(target.create_index, keys, **options)
     made = {"$setOnInsert": {"version": VERSION}, "$max": {"indexed": INDEXED}}
     await link.call(schema.update_one, {"_id": "version"}, made, upsert=True)
