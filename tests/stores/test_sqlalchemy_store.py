@@ -691,6 +691,8 @@ RUN_DAMAGES: dict[str, str] = {
     "a result that is a number": "retval = 1",
     "a traceback": "error = x'ff', reason = 7",
     "a count": "count = 'many'",
+    "notes": "notes = x'ff'",
+    "notes that are a number": "notes = 7",
 }
 
 

@@ -38,6 +38,8 @@ def upgrade() -> None:
         _index(names.runs, "waiting", ["due_time", "job_id"], "outcome IN ('pending')")
         if f"ix_{names.runs}_pending" in _indexes(names.runs):
             op.drop_index(f"ix_{names.runs}_pending", names.runs, schema=context.config.attributes["schema"])
+    if op.get_bind().dialect.name == "postgresql":
+        _analyze(names.jobs)
 
 
 def _column(table: str, column: sa.Column[Any]) -> None:
@@ -57,6 +59,13 @@ def _index(table: str, name: str, columns: list[str], where: str) -> None:
             postgresql_where=sa.text(where),
             sqlite_where=sa.text(where),
         )
+
+
+def _analyze(table: str) -> None:
+    """Let the planner know that the new columns are empty, so that it uses their indexes at once."""
+    target = sa.Table(table, sa.MetaData(), schema=context.config.attributes["schema"])
+    statement = sa.DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
+    op.get_bind().execute(statement.against(target))
 
 
 def _indexes(table: str) -> set[str | None]:
