@@ -37,7 +37,7 @@ SETTINGS = "django_shop.settings"
 FAR = datetime(2099, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # Django is set up once; and pytest comes back to a module for the other event loop
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where the database of the project is, which has its tables; the project is set up."""
     folder = tmp_path_factory.mktemp("django")
@@ -63,9 +63,11 @@ def _empty_store(folder: Path) -> None:
 
 
 @pytest.fixture
-def tasks(folder: Path) -> Any:
-    """The module of the tasks of the project."""
-    return importlib.import_module("django_shop.stock.tasks")
+def tasks(folder: Path) -> Iterator[Any]:
+    """The module of the tasks of the project; no thread is left."""
+    module = importlib.import_module("django_shop.stock.tasks")
+    yield module
+    module.confirm.get_backend().door.close()
 
 
 @contextmanager
