@@ -84,6 +84,10 @@ STATE_RUNNING = 1
 STATE_PAUSED = 2
 
 
+class StoppedAtStartError(SchedulerStateError):
+    """The scheduler was asked to stop while it started, and has not started."""
+
+
 class _Lifetime:
     """One start of a scheduler, to its end."""
 
@@ -334,17 +338,30 @@ class AsyncScheduler(JobFiles, Backfills):
         Serve as the main program: until `stop`, `shutdown`, SIGTERM or SIGINT.
 
         Starts the scheduler if it has not started. A signal lets the runs under way end; a second one cancels them.
-        Signals are noticed in the main thread only.
+        Signals are noticed in the main thread only, and from the call on: where this starts the scheduler, none comes
+        too early to be noticed.
         """
-        if self._life is None:
-            async with self:
-                await self.run()
-            return
+        error: Exception | None = None
         async with anyio.create_task_group() as tasks:
             if threading.current_thread() is threading.main_thread():
-                tasks.start_soon(self._stop_on_signals)
-            await self._wait_until_stopped()
+                await tasks.start(self._stop_on_signals)
+            try:
+                await self._run_until_stopped()
+            except Exception as exc:  # goes on as it is, in no group
+                error = exc
             tasks.cancel_scope.cancel()
+        if error is not None:
+            raise error
+
+    async def _run_until_stopped(self) -> None:
+        if self._life is not None:
+            await self._wait_until_stopped()
+            return
+        try:
+            async with self:
+                await self._wait_until_stopped()
+        except StoppedAtStartError as exc:
+            logger.info("%s", exc)
 
     async def serve(self, started: Callable[[], object], *, paused: bool = False) -> None:
         """
@@ -671,7 +688,7 @@ class AsyncScheduler(JobFiles, Backfills):
         with life.opening:
             await self._open_parts(runner)
         if life.opening.cancel_called:
-            raise SchedulerStateError("the scheduler was stopped before it had started")
+            raise StoppedAtStartError("the scheduler was stopped before it had started")
         logger.info("node %s has started", self.node)
         self._publish(SchedulerEvent, EVENT_SCHEDULER_STARTED)
         life.started.set()
@@ -790,8 +807,9 @@ class AsyncScheduler(JobFiles, Backfills):
         if self._life is not None:
             await self._life.stopped.wait()
 
-    async def _stop_on_signals(self) -> None:
+    async def _stop_on_signals(self, *, task_status: TaskStatus[None]) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
                 logger.info("stops on %s", signal.Signals(number).name)
                 self.request_stop(wait=self._life is not None and not self._life.stopping.is_set())

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
+from apsched.async_scheduler import StoppedAtStartError
 from apsched.schedulers.base import BaseScheduler
 
 logger: logging.Logger = logging.getLogger("apsched.scheduler")
@@ -33,9 +34,13 @@ class BlockingScheduler(BaseScheduler):
             Exception: A store cannot be opened, or a job that was added before cannot be kept.
         """
         try:
-            super().start(paused)
-            with self._sigterm_drains():
+            with self._sigterm_drains() as is_asked_to_stop:
+                super().start(paused)
+                if is_asked_to_stop():  # before there was anybody to tell
+                    self._portal.call_soon(self._core.request_stop)
                 self._portal.join()
+        except StoppedAtStartError as exc:
+            logger.info("%s", exc)
         except (KeyboardInterrupt, SystemExit):
             self._drain()
             raise
@@ -53,19 +58,22 @@ class BlockingScheduler(BaseScheduler):
             raise
 
     @contextmanager
-    def _sigterm_drains(self) -> Generator[None]:
+    def _sigterm_drains(self) -> Generator[Callable[[], bool]]:
+        is_asked_to_stop = False
         is_ours = (
             threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         )
         if not is_ours:
-            yield
+            yield bool
             return
 
         def stop(number: int, frame: FrameType | None) -> None:
+            nonlocal is_asked_to_stop
+            is_asked_to_stop = True
             self._portal.call_soon(self._core.request_stop)
 
         signal.signal(signal.SIGTERM, stop)
         try:
-            yield
+            yield lambda: is_asked_to_stop
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

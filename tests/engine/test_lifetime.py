@@ -469,6 +469,31 @@ async def test_a_signal_lets_the_runs_under_way_end() -> None:
     assert ended == [True]
 
 
+async def test_a_signal_of_the_first_run_after_the_start_is_noticed() -> None:
+    ended: list[bool] = []
+
+    async def work() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await anyio.sleep(0.05)
+        ended.append(True)
+
+    scheduler = AsyncScheduler()
+    await scheduler.add_job(work)
+
+    with anyio.fail_after(5):
+        await scheduler.run()
+
+    assert ended == [True]
+
+
+async def test_an_error_of_the_start_comes_out_of_run_as_it_is(clock: VirtualClock) -> None:
+    scheduler = AsyncScheduler(clock=clock)
+    await scheduler.add_job(int, executor="none")
+
+    with pytest.raises(AliasLookupError, match="none"):
+        await scheduler.run()
+
+
 async def test_a_second_signal_cancels_them() -> None:
     async def work() -> None:
         os.kill(os.getpid(), signal.SIGINT)

@@ -223,6 +223,67 @@ def test_ctrl_c_while_a_store_is_being_opened_ends_the_start(start_program: Star
     assert program.end() == (0, "interrupted False 1\n", "")
 
 
+OPENING = """
+import anyio, threading, time
+from apsched import AsyncScheduler
+from apsched.jobstores.memory import MemoryJobStore
+from apsched.schedulers.blocking import BlockingScheduler
+
+class Slow(MemoryJobStore):
+    async def __aenter__(self):
+        print("opens", flush=True)
+        await anyio.sleep(60)
+
+options = {"timezone": "UTC", "jobstores": {"default": Slow()}}
+RUN
+print("ended", threading.active_count())
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    "run",
+    [
+        "BlockingScheduler(**options).start()",
+        "anyio.run(AsyncScheduler(**options).run)",
+        "anyio.run(AsyncScheduler(**options).run, backend='trio')",
+    ],
+    ids=["blocking", "asyncio", "trio"],
+)
+def test_sigterm_while_a_store_is_being_opened_ends_the_start(start_program: StartProgram, run: str) -> None:
+    program = start_program(OPENING.replace("RUN", run))
+    assert program.read_line() == "opens"
+
+    program.send(signal.SIGTERM)
+
+    assert program.end() == (0, "ended 1\n", "")
+
+
+@posix
+def test_sigterm_before_the_scheduler_has_its_thread_is_not_lost(start_program: StartProgram) -> None:
+    program = start_program(
+        """
+        import os, signal, threading
+        from apsched.schedulers.blocking import BlockingScheduler
+
+        class Early(BlockingScheduler):
+            def _make_portal(self):
+                portal = super()._make_portal()
+                start = portal.start
+                def start_later(*args, **kwargs):
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    start(*args, **kwargs)
+                portal.start = start_later
+                return portal
+
+        Early(timezone="UTC").start()
+        print("ended", threading.active_count())
+        """
+    )
+
+    assert program.end() == (0, "ended 1\n", "")
+
+
 # the end of the interpreter
 
 BACKGROUND = """
