@@ -24,6 +24,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+SPAN = re.compile(r"(?<!`)`apsched (?!COMMAND)([^`]+)`(?!`)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -34,13 +35,11 @@ def text_of(page: str) -> str:
 
 def commands_of(text: str) -> Iterator[list[str]]:
     """Yield the arguments of each call of `apsched` that is shown, up to the first pipe or redirection."""
-    for block in CONSOLE.findall(text):
-        for line in block.splitlines():
-            if not line.startswith("$ apsched "):
-                continue
-            words = shlex.split(line.removeprefix("$ apsched "), comments=True)
-            end = next((number for number, word in enumerate(words) if word in ("|", ">", "&")), len(words))
-            yield words[:end]
+    lines = "\n".join(CONSOLE.findall(text)).splitlines()
+    shown = [line.removeprefix("$ apsched ") for line in lines if line.startswith("$ apsched ")]
+    for line in (*shown, *SPAN.findall(CODE.sub("", text))):
+        words = shlex.split(line, comments=True)
+        yield words[: next((number for number, word in enumerate(words) if word in ("|", ">")), len(words))]
 
 
 def anchor_of(heading: str) -> str:
