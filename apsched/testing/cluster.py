@@ -70,7 +70,7 @@ class Cluster:
     def __init__(self, clock: VirtualClock | None = None, **options: Any) -> None:
         self.clock: VirtualClock = VirtualClock() if clock is None else clock
         self.store: FaultyJobStore = FaultyJobStore(self.clock, is_shared=True)
-        self._options = {"timezone": "UTC", **options}
+        self._options: dict[str, Any] = {"timezone": "UTC", **options}
 
     @asynccontextmanager
     async def node(self, *, ahead: float = 0, **options: Any) -> AsyncGenerator[ClusterNode]:
