@@ -6,6 +6,7 @@ Rule 1: a job and its open runs are one document, so whatever is decided about t
 Rule 2: a run that has ended is closed in that document first (that decides), written to the history second, and taken
 out of the document third. Whatever a node leaves half-done that dies in between, any other one goes on with.
 Rule 3: reading follows the same way: documents first, the history second. So no run is ever missed.
+Rule 4: runs of jobs that follow others are put into their documents between the first two of these steps.
 
 How claims, ends, lists, the history and nodes are kept is in `_mongodb/`, one file each.
 """
