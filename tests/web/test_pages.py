@@ -296,11 +296,11 @@ async def test_no_text_of_a_user_becomes_markup(scheduler: AsyncScheduler, http:
 async def test_a_text_that_is_no_unicode_breaks_no_page(
     scheduler: AsyncScheduler, http: httpx.AsyncClient, path: str
 ) -> None:
-    broken = "caf\ud800"
+    broken = "b\ud800"
     job = await scheduler.add_job(succeed, "cron", hour=3, id=broken, args=[broken], tags={"a": broken})
     job.quarantine = broken
     await record(scheduler, broken, Outcome.FAILED, MINUTE, error=broken, node=broken)
-    assert (await http.get(path.format(e="caf%EF%BF%BD"))).status_code in (200, 404)
+    assert (await http.get(path.format(e="b%EF%BF%BD"))).status_code in (200, 404)
 
 
 async def test_a_page_after_the_first_is_of_the_same_filter(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
