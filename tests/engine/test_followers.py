@@ -149,7 +149,7 @@ def test_it_has_no_times_of_its_own() -> None:
     [
         ((5,), TypeError, "job of After must be the id of a job, got 5"),
         (("",), ValueError, "job of After must be the id of a job, got an empty text"),
-        (("a", "sucess"), ValueError, "on of After must be one of success, failure, any, got 'sucess'"),
+        (("a", "won"), ValueError, "on of After must be one of success, failure, any, got 'won'"),
     ],
 )
 def test_what_is_wrong_is_said(arguments: Any, kind: type[Exception], message: str) -> None:
