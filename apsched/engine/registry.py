@@ -198,7 +198,14 @@ class JobRegistry(Parts):
         """
         if "executor" in changes:
             self._check_executor(job_id, check_alias(changes["executor"]))
-        return await self._update(job_id, jobstore, lambda job: self._maker.change(job, changes))
+
+        def change(job: Job) -> Job:
+            changed = self._maker.change(job, changes)
+            if changes.keys() & {"executor", "func"}:
+                self._check_callable(changed)
+            return changed
+
+        return await self._update(job_id, jobstore, change)
 
     async def reschedule_job(
         self,
@@ -483,6 +490,7 @@ class JobRegistry(Parts):
         for draft in drafts:
             job = draft.job
             self._check_executor(job.name, job.executor)  # its id may be a random one
+            self._check_callable(job)
             if job.next_run_time is not None or draft.is_timed:
                 kept.append(draft)
             else:
@@ -602,6 +610,10 @@ class JobRegistry(Parts):
     def _check_executor(self, job: str, alias: str) -> None:
         if self._is_started and alias not in self._slots:
             raise AliasLookupError(f"executor for job {job!r}", alias, self._slots.in_use())
+
+    def _check_callable(self, job: Job) -> None:
+        if job.executor in self._slots and not isinstance(job.func, str):
+            self._slots.check(job.executor, job.func)
 
 
 def _merge_of(drafts: Sequence[Draft]) -> Merge | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from apsched.engine.health import ExecutorHealth
 from apsched.executors.base import Executor
@@ -78,6 +79,10 @@ class Slots:
             )
             for alias, slot in self._slots.copy().items()
         }
+
+    def check(self, alias: str, func: Callable[..., Any]) -> None:
+        """Raise ValueError if the executor of that alias can never call *func*."""
+        self._slots[alias].executor.check(func)
 
     def in_use(self) -> dict[str, int]:
         """Return alias -> how many runs are claimed and not finished."""

@@ -154,6 +154,22 @@ def dump_request(call: Call) -> bytes:
         ) from None
 
 
+def check_callable(func: Callable[..., Any]) -> None:
+    """
+    Raise an error if *func* cannot be sent to a worker process.
+
+    Raises:
+        ValueError: It cannot be pickled; the message says why.
+    """
+    try:
+        pickle.dumps(func, pickle.HIGHEST_PROTOCOL)
+    except Exception as exc:
+        raise ValueError(
+            f"func must be a function or class of a module to run in a worker process, got {name_of(func)}, which "
+            f"cannot be pickled ({exc}); define it at module level, or use a thread pool"
+        ) from None
+
+
 def details_of(run: Run | None) -> dict[str, Any] | None:
     """Return what a callable in a worker process can ask of its run."""
     if run is None:

@@ -139,6 +139,14 @@ class Executor(ABC):
         """How many calls were given up and have not ended, as far as is known."""
         return 0
 
+    def check(self, func: Callable[..., Any]) -> None:
+        """
+        Raise an error if *func* can never be called here; asked when a job is added, so that nobody learns it later.
+
+        Raises:
+            ValueError: It cannot; the message says why, and what to do.
+        """
+
     def submit(self, call: Call, end: Ending) -> Callable[[], bool]:
         """
         Run *call* without a task that waits for it; only if `can_submit`.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
 
 from apsched._eventloop import EventLoop
+from apsched._refs import ref_of
 from apsched.executors._arguments import initializer_of, pool_options, start_context_of, whole_number
 from apsched.executors._base_of_3x import BasePoolExecutor
-from apsched.executors._process_runner import ProcessRunner
+from apsched.executors._process_runner import ProcessRunner, check_callable
 from apsched.executors._thread_runner import ThreadRunner, enter_to_end
 from apsched.executors._threaded import ThreadedExecutor
 from apsched.executors._threads import Threads
@@ -116,6 +117,10 @@ class ProcessPoolExecutor(ThreadedExecutor):
                 "make it with daemon=False or use a thread pool"
             )
         return await super().__aenter__()
+
+    def check(self, func: Callable[..., Any]) -> None:
+        if ref_of(func) is None:  # then its state is sent, if it has one
+            check_callable(func)
 
     def _make_threads(self, loop: EventLoop) -> Threads:
         return Threads(

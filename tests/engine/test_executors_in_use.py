@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,7 +18,7 @@ from apsched.exceptions import AliasLookupError, ExecutorRefusedError
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.executors.base import Call, Executor
 from apsched.executors.debug import DebugExecutor
-from apsched.executors.pool import ThreadPoolExecutor
+from apsched.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
 
@@ -318,3 +319,52 @@ async def test_health_may_be_asked_from_another_thread_while_executors_come_and_
         sys.setswitchinterval(interval)
 
     assert counts[0] > 0
+
+
+def take_leave() -> None:
+    pass
+
+
+class Service:
+    """Has a method that may be sent elsewhere."""
+
+    def serve(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+async def test_a_callable_that_cannot_be_sent_to_a_worker_process_is_refused(is_started: bool) -> None:
+    text = "func must be a function or class of a module to run in a worker process, got .*<lambda>, which cannot"
+    scheduler = AsyncScheduler(timezone="UTC", executors={"processes": ProcessPoolExecutor(1)})
+    if is_started:
+        async with scheduler:
+            with pytest.raises(ValueError, match=text):
+                await scheduler.add_job(lambda: 1, "cron", hour=0, executor="processes")
+            assert await scheduler.get_jobs() == []
+    else:
+        await scheduler.add_job(lambda: 1, "cron", hour=0, executor="processes")
+        with pytest.raises(ValueError, match=text):
+            await scheduler.__aenter__()
+
+
+async def test_a_change_to_such_a_callable_is_refused(clock: VirtualClock) -> None:
+    executors = {"processes": ProcessPoolExecutor(1)}
+    async with AsyncScheduler(timezone="UTC", clock=clock, executors=executors) as scheduler:
+        await scheduler.add_job(lambda: 1, "cron", hour=0, id="here")
+        there = await scheduler.add_job(take_leave, "cron", hour=0, id="there", executor="processes")
+
+        for job_id, changes in (("here", {"executor": "processes"}), ("there", {"func": lambda: 1})):
+            with pytest.raises(ValueError, match="define it at module level, or use a thread pool"):
+                await scheduler.modify_job(job_id, **changes)
+
+        assert there.func is take_leave
+
+
+@pytest.mark.parametrize("func", [take_leave, Service().serve, partial(divmod, 7, 2), "math:floor"])
+async def test_a_callable_that_can_be_sent_is_taken(clock: VirtualClock, func: Any) -> None:
+    executors = {"processes": ProcessPoolExecutor(1)}
+    args = [1.5] if func == "math:floor" else []
+    async with AsyncScheduler(timezone="UTC", clock=clock, executors=executors) as scheduler:
+        await scheduler.add_job(func, "cron", args, hour=0, id="job", executor="processes")
+
+        assert await scheduler.get_job("job") is not None
