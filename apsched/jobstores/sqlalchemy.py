@@ -241,6 +241,9 @@ class SQLAlchemyJobStore(BlockingMethods):
         look = Look(now, slots, plan, owner)
         return await self._run(partial(self._claims.take_due, look=look))
 
+    async def lanes(self) -> list[str]:
+        return await self._query(self._jobs.lanes)
+
     async def claimed(self, owner: str) -> list[Plan]:
         return await self._query(partial(self._claims.claimed, owner=owner))
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, delete, make_url
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.testing.contract import JobStoreContract
+from apsched.testing.contract._lanes import LaneTests
 from apsched.testing.contract._waiting import WaitingTests
 from tests.servers import MySQL, PostgreSQL
 
@@ -32,7 +33,7 @@ def mysql_url(mysql_server: MySQL) -> Iterator[str]:
         yield url
 
 
-class SQLContract(WaitingTests, JobStoreContract):
+class SQLContract(LaneTests, WaitingTests, JobStoreContract):
     """The contract on one database for all tests, since emptying tables is quicker than making them."""
 
     keep_runs = 5

@@ -13,7 +13,7 @@ from apsched.jobstores._codec import JobCodec
 from apsched.jobstores._sql.among import among, chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of
 from apsched.jobstores._sql.rows import JOB_COLUMNS, Values, job_of, job_values, tag_values
-from apsched.jobstores._sql.schema import OPEN, State, Tables, outcome_in
+from apsched.jobstores._sql.schema import IS_SPECIAL, OPEN, State, Tables, outcome_in
 from apsched.jobstores.base import Change as JobChange
 from apsched.jobstores.base import JobFilter, Merge
 from apsched.run import Outcome
@@ -117,6 +117,21 @@ class Jobs:
             query = query.where(self._comes_after(connection, after))
         query = query.order_by(jobs.c.next_run_time.is_(None), jobs.c.next_run_time, jobs.c.id).limit(limit)
         return [job_of(row, self._codec, resolve=False) for row in connection.execute(query)]
+
+    def lanes(self, connection: Connection) -> list[str]:
+        """
+        Return the lanes of the jobs; see `JobStore.lanes`.
+
+        Cost:
+            One step in an index each: MySQL and MariaDB hop from one to the next by themselves, the others are led.
+        """
+        lane = self._jobs.c.executor
+        if connection.dialect.name in ("mysql", "mariadb"):
+            return list(connection.execute(select(lane).group_by(lane)).scalars())
+        hops = select(func.min(lane).label("lane")).where(IS_SPECIAL, lane > "").cte("hops", recursive=True)
+        following = select(func.min(lane)).where(IS_SPECIAL, lane > hops.c.lane).correlate(hops).scalar_subquery()
+        hops = hops.union_all(select(following).where(hops.c.lane.is_not(None)))
+        return list(connection.execute(select(hops.c.lane).where(hops.c.lane.is_not(None))).scalars())
 
     def lock_shared(self, connection: Connection, ids: Sequence[str]) -> set[str]:
         """Return which of *ids* are there, retired or not; none of these goes before the transaction ends."""

@@ -69,7 +69,7 @@ def job_values(job: Job, codec: JobCodec) -> Values:
     is_quarantined = job.quarantine is not None
     return (
         job.id,
-        job.executor,
+        job.lane,
         next_run_time,
         micros_of(job.next_nominal_time),
         None if is_quarantined or job.follows is not None else next_run_time,
@@ -226,7 +226,7 @@ def is_storable(name: str) -> bool:
 
 
 def _check_names(job: Job) -> None:
-    for what, name in (("id", job.id), ("executor", job.executor)):
+    for what, name in (("id", job.id), ("executor", job.executor), ("executor, priority and requires", job.lane)):
         if not is_storable(name):
             raise TransientJobError(job.id, _unstorable(what, name))
     if job.follows is not None and not is_storable(job.follows):

@@ -88,6 +88,11 @@ WORD = String(16)
 LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 BYTES = _Bytes().with_variant(LONGBLOB(), "mysql", "mariadb")
 
+IS_SPECIAL: ColumnElement[bool] = literal_column("replace(executor, '|', '')", String) != literal_column(
+    "executor", String
+)
+"""That the lane of a job is more than the alias of an executor; the same words make the index of them."""
+
 
 def outcome_in(outcomes: Iterable[Outcome]) -> ColumnElement[bool]:
     """Return the condition of *outcomes*, written out: a database uses a partial index only if it can see them."""
@@ -125,7 +130,8 @@ class Tables:
     Attributes:
         names: How they are called.
         jobs: One row a job. `due_time` says when to look at it; null while it is paused, quarantined or retired, and if
-            it waits for another job, whose id is then in `follows`. `expects_success` is 1 or null.
+            it waits for another job, whose id is then in `follows`. `executor` is its lane, of which the alias of the
+            executor is the first part, and mostly all. `expects_success` is 1 or null.
         runs: One row a run.
         nodes: One row a node.
         tags: One row a tag of a job, to find jobs by.
@@ -166,6 +172,7 @@ class Tables:
             Column("follows", NAME),
             Column("expects_success", SmallInteger),
             _partial(f"ix_{name}_due", ["executor", "due_time"], literal_column("due_time").is_not(None)),
+            _partial(f"ix_{name}_lanes", ["executor"], IS_SPECIAL).ddl_if(callable_=_has_partial),
             _partial(f"ix_{name}_state", ["state", "id"], literal_column("state").is_not(None)),
             _partial(f"ix_{name}_keep", ["keep_runs", "id"], literal_column("keep_runs").is_not(None)),
             _partial(f"ix_{name}_follows", ["follows", "id"], literal_column("follows").is_not(None)),

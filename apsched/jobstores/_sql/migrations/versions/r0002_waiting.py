@@ -35,6 +35,7 @@ def upgrade() -> None:
         **OPTIONS,
     )
     if op.get_bind().dialect.name in ("postgresql", "sqlite"):
+        _index(names.jobs, "lanes", ["executor"], "replace(executor, '|', '') <> executor")
         _index(names.runs, "waiting", ["due_time", "job_id"], "outcome IN ('pending')")
         if f"ix_{names.runs}_pending" in _indexes(names.runs):
             op.drop_index(f"ix_{names.runs}_pending", names.runs, schema=context.config.attributes["schema"])
