@@ -218,14 +218,17 @@ class MemoryStoreMachine(RuleBasedStateMachine):
 
     # runs
 
-    @rule(name=ids)
-    def add_run(self, name: str) -> None:
-        run = Run(job_id=name, nominal_time=self.now, due_time=self.now, outcome=PENDING)
+    @rule(name=ids, by_hand=st.booleans())
+    def add_run(self, name: str, by_hand: bool) -> None:
+        run = Run(job_id=name, nominal_time=self.now, due_time=self.now, outcome=PENDING, is_manual=by_hand)
         if name not in self.jobs:
             with pytest.raises(JobLookupError):
                 drive(self.store.add_run(run))
             return
         moment = self.now
+        if not by_hand and (name, moment) in self.runs:
+            assert drive(self.store.add_run(run)) is not run
+            return
         while (name, moment) in self.runs:
             moment += TICK
         assert drive(self.store.add_run(run)).nominal_time == moment
