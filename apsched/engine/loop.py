@@ -88,6 +88,7 @@ class StoreLoop:
         outage: How many looks in a row have failed.
         attempt: Since when (monotonic) it has been at the present look and its repetitions; None while it sleeps.
         is_unsure: Whether there may be claims of which it does not know.
+        on_recorded: Called with each batch of runs that were stored as they ended.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class StoreLoop:
         self.last_look: datetime | None = None
         self.attempt: float | None = None
         self.is_unsure: bool = False
+        self.on_recorded: Callable[[Sequence[Finished]], object] | None = None
 
     def wake(self) -> None:
         """Look at the store soon, because something in it has changed."""
@@ -399,6 +401,8 @@ class StoreLoop:
 
     def _note_recorded(self, batch: Sequence[Finished], are_followed: bool) -> None:
         """Look at the store soon if an ended run makes way for a pending one, and let other nodes do so too."""
+        if self.on_recorded is not None:
+            self.on_recorded(batch)
         if are_followed:
             self._wakeup.set()
             self._hint()

@@ -112,6 +112,7 @@ class OpenStore:
         self._canceller = Canceller(store, alias, self._membership, clock, runner)
         self._reporter = Reporter(store, alias, self._membership, clock, runner)
         self._overdue = OverdueWatch(store, alias, clock, bus)
+        self.loop.on_recorded = self._overdue.note
         self._pruner = Pruner(store, alias, settings.keep_history, clock)
         self._reaper = Reaper(
             store, alias, settings.lease, self._membership, clock, bus, results, on_pending=self.changed

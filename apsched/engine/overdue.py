@@ -1,17 +1,19 @@
 """Tell of jobs that have not succeeded for too long (layer 6).
 
 Rule 1: each node tells for itself, and once, until the job has succeeded again.
-Rule 2: what was before is counted from the last success that the history knows; of a job without one, from when this
-node saw the job first.
+Rule 2: what was before is counted from the last success that this node has had or the history knows, which may have
+forgotten it for later failures; of a job without one, from when this node saw the job first.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from apsched.clock import Clock, Wakeup
 from apsched.engine.bus import Bus
+from apsched.engine.results import Finished
 from apsched.events import EVENT_JOB_OVERDUE, JobEvent
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, JobStore, RunFilter
@@ -47,7 +49,17 @@ class OverdueWatch:
         self._bus = bus
         self._wakeup = Wakeup()
         self._seen: dict[str, datetime] = {}  # job id -> when it was first seen here, while it is there
+        self._succeeded: dict[str, datetime] = {}  # job id -> when it has succeeded here last
         self.overdue: frozenset[str] = frozenset()
+
+    def note(self, batch: Sequence[Finished]) -> None:
+        """Note which of the jobs have succeeded."""
+        if not self._seen:
+            return
+        for finished in batch:
+            run = finished.run
+            if run.outcome is Outcome.SUCCEEDED and run.job_id in self._seen and run.finished_at is not None:
+                self._succeeded[run.job_id] = run.finished_at
 
     def hurry(self) -> None:
         """Look soon, since a job has changed."""
@@ -78,6 +90,7 @@ class OverdueWatch:
         jobs = [job for job in await self._store.select(EXPECTING) if job.next_run_time is not None]
         now = self._clock.now()
         self._seen = {job.id: self._seen.get(job.id, now) for job in jobs}
+        self._succeeded = {job_id: moment for job_id, moment in self._succeeded.items() if job_id in self._seen}
         overdue: set[str] = set()
         pauses: list[float] = []
         for job in jobs:
@@ -98,7 +111,10 @@ class OverdueWatch:
 
     async def _last_success(self, job: Job) -> datetime | None:
         runs = await self._store.runs(RunFilter(job_id=job.id, outcomes=(Outcome.SUCCEEDED,)), 1)
-        return runs[0].finished_at if runs else None
+        known = [run.finished_at for run in runs if run.finished_at is not None]
+        if job.id in self._succeeded:
+            known.append(self._succeeded[job.id])
+        return max(known, default=None)
 
     def _tell(self, job: Job, last: datetime | None) -> None:
         since = "and no success is known" if last is None else f"and the last success was at {last.isoformat(sep=' ')}"

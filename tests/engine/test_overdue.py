@@ -117,3 +117,21 @@ async def test_the_last_success_is_found_in_the_history_after_a_restart(
 async def test_what_is_expected_is_checked(scheduler: AsyncScheduler, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="expect_success_within must be None or"):
         await scheduler.add_job(divmod, args=[1, 1], expect_success_within=value)
+
+
+async def test_a_success_counts_although_the_history_has_forgotten_it_for_later_failures(
+    scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
+) -> None:
+    async def work() -> None:
+        if notes.seconds % 1800:  # every third run succeeds
+            raise ValueError
+
+    await scheduler.add_listener(notes.event, EVENT_JOB_OVERDUE)
+    await scheduler.add_job(work, "interval", minutes=10, id="job", expect_success_within=2400, keep_runs=2)
+
+    await clock.advance(hours=3)
+    assert notes == []
+
+    await scheduler.modify_job("job", func="builtins:iter")
+    await clock.advance(minutes=41)
+    assert notes == ["JOB_OVERDUE"]
