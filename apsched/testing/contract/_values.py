@@ -41,7 +41,7 @@ def make_job(id: str = "job", *, due: datetime | None = T0, **options: Any) -> J
 
 def make_run(job_id: str = "job", *, at: datetime = T0, outcome: Outcome = PENDING, **options: Any) -> Run:
     """Return a run that was started by hand, and may be claimed from `T0` on."""
-    values = {"due_time": T0, "is_manual": True, **options}
+    values: dict[str, Any] = {"due_time": T0, "is_manual": True, **options}
     return Run(job_id=job_id, nominal_time=at, outcome=outcome, **values)
 
 
