@@ -50,7 +50,7 @@ class After(BaseTrigger):
             raise ValueError("job of After must be the id of a job, got an empty text")
         if on not in ONS:
             raise ValueError(f"on of After must be one of {', '.join(ONS)}, got {on!r}")
-        self.job = job
+        self.job: str = job
         self.on: On = on
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
