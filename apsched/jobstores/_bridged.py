@@ -113,6 +113,9 @@ class BridgedJobStore(MemoryJobStore):
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
         return await self._call(self._select, where, limit, after)
 
+    async def lanes(self) -> list[str]:
+        return await self._call(lambda: [job.lane for job in self._jobs.values() if job.priority or job.requires])
+
     async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         return await self._call(self._next_run_time, slots, owner)
 

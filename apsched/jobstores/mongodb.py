@@ -170,6 +170,9 @@ class MongoDBJobStore(BlockingMethods):
 
     # claims
 
+    async def lanes(self) -> list[str]:
+        return await self._call(listing.lanes)
+
     async def next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         moment = await self._call(claiming.next_moment, self._unfit, slots, owner)
         return None if moment is None else from_micros(moment)

@@ -7,11 +7,9 @@ import pytest
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.testing.contract import JobStoreContract
-from apsched.testing.contract._lanes import LaneTests
-from apsched.testing.contract._waiting import WaitingTests
 
 
-class TestMemoryJobStore(LaneTests, WaitingTests, JobStoreContract):
+class TestMemoryJobStore(JobStoreContract):
     is_persistent = False
 
     @pytest.fixture

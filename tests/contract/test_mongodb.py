@@ -14,7 +14,6 @@ from apsched.jobstores.mongodb import MongoDBJobStore
 from apsched.notifiers.base import Notifier
 from apsched.notifiers.mongodb import MongoDBNotifier
 from apsched.testing.contract import JobStoreContract, NotifierContract
-from apsched.testing.contract._waiting import WaitingTests
 from tests.servers import MongoDB
 
 KEEP_RUNS = 3
@@ -41,7 +40,7 @@ def empty(url: str) -> None:
                 database[name].delete_many({})
 
 
-class TestMotorOnAReplicaSet(WaitingTests, JobStoreContract):
+class TestMotorOnAReplicaSet(JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture
@@ -56,7 +55,7 @@ class TestMotorOnAReplicaSet(WaitingTests, JobStoreContract):
             yield other
 
 
-class TestPymongoOnAStandaloneServer(WaitingTests, JobStoreContract):
+class TestPymongoOnAStandaloneServer(JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture
@@ -75,7 +74,7 @@ class TestPymongoOnAStandaloneServer(WaitingTests, JobStoreContract):
             yield other
 
 
-class TestBlockingPymongoOnAReplicaSet(WaitingTests, JobStoreContract):
+class TestBlockingPymongoOnAReplicaSet(JobStoreContract):
     keep_runs = KEEP_RUNS
 
     @pytest.fixture

@@ -9,11 +9,9 @@ from apsched.jobstores.redis import RedisJobStore
 from apsched.notifiers.base import Notifier
 from apsched.notifiers.redis import RedisNotifier
 from apsched.testing.contract import JobStoreContract, NotifierContract
-from apsched.testing.contract._lanes import LaneTests
-from apsched.testing.contract._waiting import WaitingTests
 
 
-class TestRedisJobStore(LaneTests, WaitingTests, JobStoreContract):
+class TestRedisJobStore(JobStoreContract):
     @pytest.fixture
     async def store(self, redis_database: str) -> AsyncIterator[JobStore]:
         async with RedisJobStore(url=redis_database) as store:

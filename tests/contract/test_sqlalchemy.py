@@ -11,8 +11,6 @@ from sqlalchemy import Connection, create_engine, delete, make_url
 from apsched.jobstores.base import JobStore
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.testing.contract import JobStoreContract
-from apsched.testing.contract._lanes import LaneTests
-from apsched.testing.contract._waiting import WaitingTests
 from tests.servers import MySQL, PostgreSQL
 
 
@@ -33,7 +31,7 @@ def mysql_url(mysql_server: MySQL) -> Iterator[str]:
         yield url
 
 
-class SQLContract(LaneTests, WaitingTests, JobStoreContract):
+class SQLContract(JobStoreContract):
     """The contract on one database for all tests, since emptying tables is quicker than making them."""
 
     keep_runs = 5

@@ -281,8 +281,8 @@ def _claim_pending(drafts: Sequence[_Draft], free: dict[str, int], now: datetime
             due.sort(key=lambda run: run.nominal_time)
             candidates += [(run.nominal_time, draft, run) for run in due[:room]]
     for _, draft, run in sorted(candidates, key=lambda candidate: candidate[0]):
-        if free[draft.job.executor] > 0:
-            free[draft.job.executor] -= 1
+        if free[draft.job.lane] > 0:
+            free[draft.job.lane] -= 1
             taken = attrs.evolve(run, outcome=Outcome.RUNNING, epoch=run.epoch + 1, node=owner, claimed_at=now)
             draft.claimed.append(taken)
             draft.open_runs[draft.open_runs.index(run)] = taken
@@ -294,8 +294,8 @@ def _plan_due(
     """Plan for the earliest due jobs, within the free slots, which become fewer."""
     due = [draft for draft in drafts if draft.plan is None and draft.document["due"] <= moment]
     for draft in sorted(due, key=lambda draft: draft.document["due"]):
-        if free[draft.job.executor] > 0:
-            free[draft.job.executor] -= 1
+        if free[draft.job.lane] > 0:
+            free[draft.job.lane] -= 1
             draft.plan = _bounded(plan(draft.job, draft.open_runs, now, owner), len(draft.document["pending"]))
 
 

@@ -2,7 +2,7 @@
 
 A document of the collection of jobs:
 
-    _id, definition, executor, quarantine, max_instances, keep_runs, tags     what it is
+    _id, definition, executor, quarantine, max_instances, keep_runs, tags     what it is (executor: its lane)
     next_run_time, next_nominal_time                                          NEVER and None if it is paused
     mark      why some node cannot run it, which others may
     due       next_run_time if it may be taken then, else NEVER: if it is quarantined or follows another job
@@ -83,7 +83,7 @@ class Documents:
         next_run_time = NEVER if job.next_run_time is None else _moment(job.next_run_time)
         return {
             "definition": Binary(definition),
-            "executor": job.executor,
+            "executor": job.lane,
             "quarantine": None if job.quarantine is None else valid(job.quarantine),
             "mark": None,
             "max_instances": None if job.overlap == "allow" else job.max_instances,

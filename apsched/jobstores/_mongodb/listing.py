@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from bson import Int64, ObjectId
 from pymongo import DeleteOne, UpdateOne
@@ -202,6 +202,12 @@ async def select(at: Collections, where: JobFilter, limit: int | None, after: st
         at.jobs, conditions, limit=limit or 0, sort=[("next_run_time", 1), ("_id", 1)], projection=HEAVY
     )
     return [at.documents.job(document) for document in found]
+
+
+async def lanes(at: Collections) -> list[str]:
+    """Return the lanes of the jobs; a step in an index each."""
+    found: list[Any] = await at.link.call(at.jobs.distinct, "executor")
+    return [lane for lane in found if isinstance(lane, str)]
 
 
 async def add_run(at: Collections, run: Run) -> Run:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from apsched.testing.contract._claims import ClaimTests
 from apsched.testing.contract._data import DataTests
 from apsched.testing.contract._jobs import JobTests
+from apsched.testing.contract._lanes import LaneTests
 from apsched.testing.contract._nodes import NodeTests
 from apsched.testing.contract._races import RaceTests
 from apsched.testing.contract._runs import RunTests
+from apsched.testing.contract._waiting import WaitingTests
 
 
-class JobStoreContract(JobTests, ClaimTests, RunTests, NodeTests, DataTests, RaceTests):
+class JobStoreContract(JobTests, ClaimTests, RunTests, WaitingTests, LaneTests, NodeTests, DataTests, RaceTests):
     """
     The contract of job stores; subclass it, name the subclass `Test...`, and override the fixture `store`.
 
