@@ -95,14 +95,19 @@ async def _examine_due(store: JobStore, job_id: str, since: datetime) -> list[Fi
     if job is None or job.quarantine is not None or job.next_run_time is None or job.next_run_time >= since:
         return []
     due = job.next_run_time.isoformat()
-    earliest = await store.next_run_time({job.executor: 1}, "")  # for a node that has tried nothing yet
+    earliest = await store.next_run_time({job.lane: 1}, "")  # for a node that has tried nothing yet
     if earliest is None or earliest > job.next_run_time:
         found = "nothing" if earliest is None else f"{earliest.isoformat()} as the next time"
-        detail = f"it is due since {due}, but looks for the executor {job.executor!r} find {found}"
+        detail = f"it is due since {due}, but looks for {job.lane!r} find {found}"
         return [Finding(what="unreachable", id=job.id, detail=detail, advice="pause and resume it, and report this")]
     detail = f"it is due since {due}, and no node has taken it"
-    advice = f"start a node that has the executor {job.executor!r}, or give it one with free slots"
+    advice = f"start a node that has {_needs(job)}, or give it one with free slots"
     return [Finding(what="overdue", id=job.id, detail=detail, advice=advice)]
+
+
+def _needs(job: Job) -> str:
+    required = f" and the capabilities {', '.join(job.requires)}" if job.requires else ""
+    return f"the executor {job.executor!r}{required}"
 
 
 def _quarantined(job: Job) -> Finding:
@@ -149,7 +154,7 @@ async def _examine_pending(store: JobStore, run: Run) -> Finding:
     if job is None:
         advice = "start a node that has the executor of its job, which is finished"
     else:
-        advice = f"start a node that has the executor {job.executor!r}, or give it one with free slots"
+        advice = f"start a node that has {_needs(job)}, or give it one with free slots"
     return Finding(what="stuck", id=run.id, detail=detail, advice=advice)
 
 

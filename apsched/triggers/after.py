@@ -24,8 +24,9 @@ class After(BaseTrigger):
         await scheduler.add_job(load, "cron", hour=2, id="load")
         await scheduler.add_job(report, After("load"), id="report")
 
-    The run that follows has the nominal time of the run that it follows, and is put into the store by the very
-    transaction that stores how that one ended: whatever happens to nodes, there is one for each. Where `max_instances`
+    The run that follows has the nominal time of the run that it follows, and is put into the store by the transaction
+    that stores how that one ended (in MongoDB, by steps that any node completes): whatever happens to nodes, there is
+    one for each. Where `max_instances`
     runs of the job are under way it waits for its turn. A paused job does not follow.
 
     Cannot be a part of a combined trigger: it has no times of its own.
