@@ -22,12 +22,12 @@ def test_what_is_wrong_is_told_with_what_to_do_and_the_exit_code_is_1(store: str
     assert done.code == 1
     assert done.out.splitlines()[0].split("  ")[0] == "found"
     assert "overdue  weekly" in done.out
-    assert "taken it" in done.out
-    assert "start a node that has the executor 'default'" in done.out
     assert done.out.endswith("\n1 thing is wrong.\n")
     (finding,) = shell("doctor", "--json").json["findings"]
     assert list(finding) == ["what", "id", "detail", "advice"]
     assert (finding["what"], finding["id"]) == ("overdue", "weekly")
+    assert finding["detail"].endswith("and no node has taken it")
+    assert finding["advice"].startswith("start a node that has the executor 'default', ")
 
 
 def test_what_may_wait_longer_is_not_found(store: str, shell: Shell) -> None:
