@@ -11,8 +11,14 @@ import asyncio
 import selectors
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar, TypeVarTuple
+
+from apsched._late_pool import LatePool
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class _Selector(selectors.DefaultSelector):
@@ -46,6 +52,16 @@ class SleepingLoop(asyncio.SelectorEventLoop):
         self._sleep = _Selector()
         self._guest: int | None = None
         super().__init__(self._sleep)
+        self._has_pool = False
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        if executor is None and not self._has_pool:  # asyncio's own refuses work once the main thread has ended
+            self.set_default_executor(LatePool(thread_name_prefix="asyncio"))
+        return super().run_in_executor(executor, func, *args)
+
+    def set_default_executor(self, executor: Any) -> None:
+        self._has_pool = True
+        super().set_default_executor(executor)
 
     @property
     def is_guest(self) -> bool:

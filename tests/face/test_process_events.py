@@ -393,6 +393,82 @@ def test_a_scheduler_that_is_no_daemon_keeps_the_program_alive(start_program: St
     assert program.end() == (0, "ran after False\n", "")
 
 
+@pytest.mark.skipif(
+    sys.version_info[:3] in {(3, 12, 0), (3, 12, 1)},
+    reason="starts no thread once the main thread has ended: https://github.com/python/cpython/issues/113964",
+)
+def test_every_kind_of_job_runs_on_after_the_end_of_the_main_thread(start_program: StartProgram) -> None:
+    program = start_program(
+        """
+        import asyncio, tempfile, threading
+        from apsched.executors.pool import ProcessPoolExecutor
+        from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
+        from apsched.schedulers.background import BackgroundScheduler
+
+        def work():
+            return threading.main_thread().is_alive()
+
+        async def work_later():
+            return await asyncio.to_thread(work)
+
+        def wait():
+            threading.main_thread().join()
+            for job_id in ("thread", "loop", "process", "thread", "loop", "process"):
+                print(job_id, scheduler.run_job(job_id).result())
+            scheduler.shutdown()
+
+        scheduler = BackgroundScheduler(
+            timezone="UTC",
+            daemon=False,
+            jobstores={"default": SQLAlchemyJobStore(f"sqlite:///{tempfile.mkdtemp()}/jobs.db")},
+            executors={"processes": ProcessPoolExecutor(1)},
+        )
+        scheduler.start()
+        for name, func, executor in (
+            ("thread", "__main__:work", "default"),
+            ("loop", "__main__:work_later", "default"),
+            ("process", "operator:not_", "processes"),
+        ):
+            args = [True] if name == "process" else []
+            scheduler.add_job(func, "cron", args, hour=0, id=name, executor=executor)
+        threading.Thread(target=wait, daemon=True).start()
+        """
+    )
+
+    assert program.end() == (0, "thread False\nloop False\nprocess False\n" * 2, "")
+
+
+def test_a_busy_program_with_a_file_and_worker_processes_ends_quietly(start_program: StartProgram) -> None:
+    program = start_program(
+        BACKGROUND
+        + """
+import asyncio, tempfile
+from apsched.executors.pool import ProcessPoolExecutor
+from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
+
+async def hop():
+    await asyncio.to_thread(began.set)
+
+if __name__ == "__main__":
+    scheduler.configure(
+        jobstores={"file": SQLAlchemyJobStore(f"sqlite:///{tempfile.mkdtemp()}/jobs.db")},
+        executors={"processes": ProcessPoolExecutor(1)},
+    )
+    often = {"trigger": "interval", "seconds": 0.01}
+    scheduler.add_job(hop, **often)
+    scheduler.add_job("builtins:int", jobstore="file", **often)
+    scheduler.add_job("builtins:int", executor="processes", **often)
+    scheduler.start()
+    began.wait()
+    time.sleep(1)
+"""
+    )
+
+    code, _, errors = program.end()
+
+    assert (code, errors) == (0, "")
+
+
 def test_an_exit_handler_may_shut_the_scheduler_down(start_program: StartProgram) -> None:
     program = start_program(
         """
