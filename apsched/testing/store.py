@@ -22,7 +22,20 @@ M = TypeVar("M", bound=Callable[..., Any])
 KEEP_RUNS = 1_000_000  # of each job, so that no test misses one
 METHODS = (
     *("add", "add_run", "ask_to_cancel", "asked_to_cancel", "beat", "claimed", "clear", "finish", "get", "join"),
-    *("leave", "next_run_time", "nodes", "prune", "reap", "remove", "report", "runs", "select", "take_due", "update"),
+    *(
+        "lanes",
+        "leave",
+        "next_run_time",
+        "nodes",
+        "prune",
+        "reap",
+        "remove",
+        "report",
+        "runs",
+        "select",
+        "take_due",
+        "update",
+    ),
 )
 
 
@@ -138,6 +151,7 @@ class FaultyJobStore(MemoryJobStore):
     finish = _failing(MemoryJobStore.finish)
     get = _failing(MemoryJobStore.get)
     join = _failing(MemoryJobStore.join)
+    lanes = _failing(MemoryJobStore.lanes)
     leave = _failing(MemoryJobStore.leave)
     nodes = _failing(MemoryJobStore.nodes)
     prune = _failing(MemoryJobStore.prune)
