@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,12 @@ def fail_and_give(error: str, result: str) -> Any:
 
 def cancel(name: str) -> None:
     raise Cancel({"long": LONG, "odd": ODD}[name])
+
+
+@pytest.fixture(autouse=True)
+def silent(caplog: pytest.LogCaptureFixture) -> None:
+    """Log nothing: reports of tests that run in parallel cannot hold such texts either."""
+    caplog.set_level(logging.CRITICAL, "apsched")
 
 
 @pytest.fixture
