@@ -8,6 +8,7 @@ one to use instead. A test whose server is missing is skipped and says what to i
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -33,6 +34,9 @@ S = TypeVar("S", bound=Server)
 
 settings.register_profile("apsched", deadline=None)  # how fast it is depends on what else the machine does
 settings.load_profile("apsched")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: the programs of the tests inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(
