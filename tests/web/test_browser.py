@@ -115,6 +115,7 @@ def test_the_buttons_work_and_the_page_follows_by_itself(dashboard: Served, page
     page.get_by_role("link", name="A run of nightly waits for a node.").click()
     expect(page.locator("h1")).to_contain_text("succeeded")
     expect(page.locator("main")).to_contain_text("'done'")
+    follow(page)
     page.get_by_role("button", name="Run again").click()
     expect(page.get_by_role("status")).to_contain_text("waits for a node")
 
