@@ -12,13 +12,14 @@ import io
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, tzinfo
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote, unquote
 
 import anyio.to_thread
 import attrs
 from anyio.lowlevel import checkpoint
 
+from apsched._documents import State, state_of
 from apsched._job_files import from_text
 from apsched._portal import Portal
 from apsched._timezones import local_timezone
@@ -36,8 +37,6 @@ from apsched.job import NO_KWARGS, Job, JobDefaults
 from apsched.jobstores.base import JobFilter, JobStore, Node, RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 from apsched.schedulers.base import BaseScheduler
-
-State = Literal["scheduled", "paused", "quarantined"]
 
 GLANCED = 50  # jobs, and runs, by which a change is noticed
 SEARCHED = 2000  # jobs that one call looks through
@@ -617,13 +616,6 @@ async def open_store(
     zone = local_timezone() if timezone is None else timezone
     async with entered(store, "the job store"):
         yield Backend(Desk(store, JobMaker(JobDefaults(), zone), SystemClock() if clock is None else clock, zone))
-
-
-def state_of(job: Job) -> State:
-    """Return in which state *job* is."""
-    if job.quarantine is not None:
-        return "quarantined"
-    return "paused" if job.next_run_time is None else "scheduled"
 
 
 def _texts(job: Job) -> Iterable[str]:

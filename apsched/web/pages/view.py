@@ -10,12 +10,13 @@ import attrs
 from markupsafe import Markup
 from starlette.requests import Request
 
+from apsched._documents import State, state_of
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.run import Report, Run
 from apsched.triggers.after import After
 from apsched.triggers.words import describe
-from apsched.web.backend import Backend, State, StoredRun, state_of
+from apsched.web.backend import Backend, StoredRun
 from apsched.web.charts.spark import BARS, sparkline
 from apsched.web.words import KINDS, query, query_of
 
