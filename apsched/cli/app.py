@@ -33,7 +33,6 @@ COMMANDS = {  # name -> module here, which holds it as `command`; imported only 
     "dashboard": "open_dashboard",
     "demo": "show_demo",
 }
-HELP = ["-h", "--help"]
 FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what users can do something about
 
 
@@ -47,11 +46,10 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"apsched.cli.{COMMANDS[cmd_name]}").command
-        command.context_settings.setdefault("help_option_names", HELP)  # whatever program has it among its own
         return command
 
 
-@click.command(cls=Commands, context_settings={"help_option_names": HELP})
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def app() -> None:
     """Work with the job stores of apsched."""
 

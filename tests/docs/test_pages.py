@@ -49,10 +49,11 @@ def anchor_of(heading: str) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_is_shown_is_understood(page: Path) -> None:
     for name, *arguments in commands_of(page.read_text(encoding="utf-8")):
-        command = app.get_command(click.Context(app), name)
+        parent = click.Context(app, **app.context_settings)  # a command keeps its first help option for good
+        command = app.get_command(parent, name)
 
         assert command is not None, f"there is no command {name!r}"
-        command.make_parser(click.Context(command)).parse_args(arguments)
+        command.make_parser(click.Context(command, parent)).parse_args(arguments)
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
