@@ -154,7 +154,7 @@ class SchedulerNotRunningError(SchedulerStateError):
 
 class RunLookupError(ApschedError, KeyError):
     """
-    No run of the given id can be cancelled here: there is none, it has ended, or another node has it.
+    There is no run of the given id, or none that can be cancelled: it has ended; the message says which.
 
     Attributes:
         run_id: The id that was asked for.

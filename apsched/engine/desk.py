@@ -16,10 +16,11 @@ import attrs
 
 from apsched.clock import Clock, Wakeup
 from apsched.engine.backfill import BackfillReport, OnRun, fill, times_to_fill
+from apsched.engine.by_hand import CANCELLED_BY_HAND, cancelled, run_now, why_not_cancelled
 from apsched.engine.entered import entered
 from apsched.engine.make_job import JobMaker, first_times
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
-from apsched.job import Job, check_args, check_kwargs
+from apsched.job import Job
 from apsched.jobstores.base import Change, JobStore, RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 from apsched.triggers.base import BaseTrigger
@@ -27,7 +28,6 @@ from apsched.triggers.base import BaseTrigger
 PERIOD = timedelta(seconds=0.25)  # between two looks at a run that is waited for
 HINT_PATIENCE = 5.0  # seconds that telling the nodes may take; they look by themselves, too
 STORE_ALIAS = "default"
-CANCELLED_BY_HAND = "cancelled by hand"
 
 logger: logging.Logger = logging.getLogger("apsched.desk")
 
@@ -145,20 +145,10 @@ class Desk:
 
         Raises:
             JobLookupError: There is no such job.
+            ValueError: The arguments do not fit the callable, where that is at hand.
         """
         _check_alias(jobstore)
-        await self.job(job_id)
-        now = self.now
-        run = Run(
-            job_id=job_id,
-            nominal_time=now,
-            due_time=now,
-            outcome=Outcome.PENDING,
-            is_manual=True,
-            args=None if args is None else check_args(args),
-            kwargs=None if kwargs is None else check_kwargs(kwargs),
-        )
-        run = await self.store.add_run(run)
+        run = await self.store.add_run(run_now(await self.job(job_id), self.now, args, kwargs))
         await self.tell_nodes()
         return run
 
@@ -174,13 +164,14 @@ class Desk:
             ValueError: That is not the id of a run.
         """
         run = await self._found(run_id)
-        cancelled = attrs.evolve(run, outcome=Outcome.CANCELLED, finished_at=self.now, reason=CANCELLED_BY_HAND)
-        if run.outcome is Outcome.PENDING and await self.store.finish([cancelled]):
-            await self.tell_nodes()
-            return cancelled
-        run = await self._found(run_id)
+        if run.outcome is Outcome.PENDING:
+            ended = cancelled(run, self.now)
+            if await self.store.finish([ended]):
+                await self.tell_nodes()
+                return ended
+            run = await self._found(run_id)  # a node has claimed it meanwhile
         if run.outcome is not Outcome.RUNNING or not await self.store.ask_to_cancel(run, CANCELLED_BY_HAND):
-            raise RunLookupError(run_id, _why_not(await self._found(run_id)))
+            raise RunLookupError(run_id, why_not_cancelled(await self._found(run_id)))
         await self.tell_nodes()
         return await self._found(run_id)
 
@@ -253,9 +244,3 @@ class Desk:
 def _check_alias(jobstore: str | None) -> None:
     if jobstore not in (None, STORE_ALIAS):
         raise AliasLookupError("job store", jobstore, (STORE_ALIAS,))
-
-
-def _why_not(run: Run) -> str:
-    if run.outcome.is_final:
-        return f"it has ended with the outcome {run.outcome.value!r}"
-    return f"it is {run.outcome.value} and has just changed; try again"

@@ -8,13 +8,14 @@ from typing import Any
 
 import attrs
 
-from apsched import _refs, _timezones
+from apsched import _timezones
+from apsched.engine.by_hand import CANCELLED_BY_HAND, cancelled, run_now, why_not_cancelled
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.parts import Parts
 from apsched.engine.results import Expected, Finished
 from apsched.events import EVENT_JOB_CANCELLED, JobExecutionEvent
 from apsched.exceptions import JobLookupError, RunFailedError, RunLookupError
-from apsched.job import Job, check_args, check_kwargs
+from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 
@@ -97,22 +98,7 @@ class RunHistory(Parts):
             job = await store.get(job_id)
             if job is None:
                 continue
-            now = self._clock.now()
-            run = Run(
-                job_id=job_id,
-                nominal_time=now,
-                due_time=now,
-                outcome=Outcome.PENDING,
-                is_manual=True,
-                args=None if args is None else check_args(args),
-                kwargs=None if kwargs is None else check_kwargs(kwargs),
-            )
-            if not isinstance(job.func, str):
-                _refs.check_arguments(
-                    job.func,
-                    job.args if run.args is None else run.args,
-                    job.kwargs if run.kwargs is None else run.kwargs,
-                )
+            run = run_now(job, self._clock.now(), args, kwargs)
             with self._results.adding() as ended:
                 run = await store.add_run(run)
                 handle = RunHandle(run, self._results.expect(alias, run, ended))
@@ -184,36 +170,15 @@ class RunHistory(Parts):
             ValueError: That is not the id of a run.
         """
         job_id, nominal_time = parse_run_id(run_id)
-        here = RunFilter(job_id=job_id, since=nominal_time, until=nominal_time)
-        where = attrs.evolve(here, outcomes=(Outcome.PENDING, Outcome.RUNNING))
-        reason = "cancelled by hand"
+        where = RunFilter(job_id=job_id, since=nominal_time, until=nominal_time)
+        refused: Run | None = None
         for alias in self._aliases(None):
-            for run in await self._open_store(alias).runs(where, 1):
-                if run.outcome is Outcome.PENDING:
-                    cancelled = attrs.evolve(
-                        run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
-                    )
-                    if await self._stores[alias].finish([cancelled]):
-                        self._changed(alias)  # other jobs may follow it
-                        self._results.settle(alias, Finished(cancelled))
-                        self._publish(
-                            JobExecutionEvent,
-                            EVENT_JOB_CANCELLED,
-                            job_id=job_id,
-                            jobstore=alias,
-                            scheduled_run_time=run.nominal_time,
-                            run=cancelled,
-                        )
+            for _ in range(2):  # a node may claim it after it was found pending
+                for run in await self._open_store(alias).runs(where, 1):
+                    if await self._cancel(alias, run):
                         return run
-                elif self._runner is not None and self._runner.cancel(run, reason):
-                    return run
-                elif await self._stores[alias].ask_to_cancel(run, reason):
-                    self._changed(alias)
-                    return run
-        for alias in self._aliases(None):
-            for run in await self._open_store(alias).runs(here, 1):
-                raise RunLookupError(run_id, _why_not_cancelled(run))
-        raise RunLookupError(run_id)
+                    refused = run
+        raise RunLookupError(run_id, None if refused is None else why_not_cancelled(refused))
 
     async def explain(
         self, job_id: str, when: datetime | str | None = None, jobstore: str | None = None, *, count: int = 5
@@ -248,13 +213,29 @@ class RunHistory(Parts):
                 runs += [run for run in history if (run.first_nominal_time or run.nominal_time) <= moment]
         return explain(found, job_id, moment, runs, count)
 
-
-def _why_not_cancelled(run: Run) -> str:
-    if not run.outcome.is_final:
-        return f"its end, on node {run.node}, is being stored"
-    ended = "" if run.finished_at is None else f" at {run.finished_at.isoformat(sep=' ')}"
-    reason = "" if run.reason is None else f" ({run.reason})"
-    return f"it has ended{ended} with the outcome {run.outcome.value!r}{reason}"
+    async def _cancel(self, alias: str, run: Run) -> bool:
+        """Cancel *run* as it was found; False if it has ended, or is not as it was."""
+        if run.outcome is Outcome.RUNNING:
+            if self._runner is not None and self._runner.cancel(run, CANCELLED_BY_HAND):
+                return True
+            was_asked = await self._stores[alias].ask_to_cancel(run, CANCELLED_BY_HAND)
+            if was_asked:
+                self._changed(alias)
+            return was_asked
+        ended = cancelled(run, self._clock.now())
+        if run.outcome is not Outcome.PENDING or not await self._stores[alias].finish([ended]):
+            return False
+        self._changed(alias)  # other jobs may follow it
+        self._results.settle(alias, Finished(ended))
+        self._publish(
+            JobExecutionEvent,
+            EVENT_JOB_CANCELLED,
+            job_id=run.job_id,
+            jobstore=alias,
+            scheduled_run_time=run.nominal_time,
+            run=ended,
+        )
+        return True
 
 
 def _outcomes(value: Outcome | str | Collection[Outcome | str] | None) -> frozenset[Outcome] | None:

@@ -66,7 +66,7 @@ def test_a_run_is_queued_and_can_be_cancelled(store: str, shell: Shell) -> None:
 
     again = shell("cancel", run["id"])
     assert again.code == 1
-    assert "it has ended with the outcome 'cancelled'" in again.err
+    assert "with the outcome 'cancelled' (cancelled by hand)" in again.err
     assert shell("cancel", "nightly@2020-01-01T00:00:00Z").code == shell("cancel", "nightly").code == 1
     assert shell("trigger", "nope").code == 1
 
