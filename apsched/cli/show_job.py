@@ -130,7 +130,7 @@ def show_runs(runs: list[Run], desk: Desk, *, with_job: bool = True) -> None:
 
 
 def why(run: Run) -> str:
-    """Return why a run ended as it did, in one line; "" if all is said."""
+    """Return why a run ended as it did, and how many nominal times it stands for, in one line; "" if all is said."""
     if run.reason:
-        return run.reason
+        return run.reason if run.count == 1 else f"{run.count or 'more than 1,000'} times: {run.reason}"
     return run.error.strip().splitlines()[-1] if run.error and run.error.strip() else ""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import attrs
 import pytest
 
 from apsched import AsyncScheduler
+from apsched.cli.show_job import why
 from apsched.cli.stores import make_store
+from apsched.run import Outcome, Run
 from tests.cli.conftest import Shell, fill
 
 
@@ -73,6 +77,15 @@ def test_runs_are_listed_latest_first_and_say_why(store: str, shell: Shell) -> N
     assert shell("runs", "--until", "2020-01-01", "--json").json == {"runs": []}
     assert "Traceback (most recent call last)" in shell("runs", "--since", "-1d", "--errors").out
     assert shell("runs", "nightly", "--ids").out.startswith("nightly@")
+
+
+def test_a_run_says_how_many_nominal_times_it_stands_for() -> None:
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    run = Run(job_id="job", nominal_time=moment, due_time=moment, outcome=Outcome.MISSED, reason="it was late")
+
+    assert why(run) == "it was late"
+    assert why(attrs.evolve(run, count=4)) == "4 times: it was late"
+    assert why(attrs.evolve(run, count=None)) == "more than 1,000 times: it was late"
 
 
 def test_reading_changes_nothing_and_joins_as_no_node(store: str, shell: Shell) -> None:
