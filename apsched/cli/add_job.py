@@ -11,12 +11,11 @@ import click
 
 from apsched._documents import job_document
 from apsched._job_files import from_text
-from apsched.cli.desk import STORE_ALIAS, Desk, at_desk
+from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.output import next_run_text, print_json, printable
 from apsched.cli.settings import Settings
 from apsched.cli.texts import read_tags, read_time
-from apsched.engine.make_job import CONFLICTS
 from apsched.exceptions import ConflictingIdError
 from apsched.job import OVERLAPS, Job
 from apsched.retry import Retry
@@ -85,18 +84,16 @@ def command(
 
     exported = None if file is None else from_text(Path(file).read_bytes(), file)
 
-    def trigger_of(desk: Desk) -> BaseTrigger:
-        return _trigger(desk, schedule, at) if after is None else After(after, on)
-
     async def work(desk: Desk) -> int:
-        jobs = exported if exported is not None else [_job(desk, str(func), trigger_of(desk), options)]
-        merge = CONFLICTS["reset" if exported is not None else "replace"]
         try:
-            kept = await desk.store.add(jobs, merge if replace else None)
+            if exported is not None:
+                jobs = await desk.add_made(exported, replace_existing=replace)
+            else:
+                trigger = _trigger(desk, schedule, at) if after is None else After(after, on)
+                jobs = [await desk.add_job(str(func), trigger, replace_existing=replace, **_job_options(options))]
         except ConflictingIdError as exc:
             raise ValueError(f"there is a job {exc.job_id!r} already; choose another --id, or give --replace") from None
-        await desk.tell_nodes()
-        _tell(desk, kept, as_json)
+        _tell(desk, jobs, as_json)
         return 0
 
     return at_desk(settings, work, create=True)
@@ -111,14 +108,14 @@ def _trigger(desk: Desk, schedule: str | None, at: str | None) -> BaseTrigger:
     return trigger
 
 
-def _job(desk: Desk, func: str, trigger: BaseTrigger, options: dict[str, Any]) -> Job:
+def _job_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of `add_job` that the options of the command line stand for."""
     given: dict[str, Any] = {
         "args": _json("--args", options["args"], list),
         "kwargs": _json("--kwargs", options["kwargs"], dict),
         "id": options["job_id"],
         "name": options["name"],
         "tags": read_tags(options["tags"]),
-        "jobstore": STORE_ALIAS,
     }
     lengths = {"misfire_grace_time": options["grace"], "timeout": options["timeout"]}
     given |= {name: read_length(text).total_seconds() for name, text in lengths.items() if text is not None}
@@ -128,10 +125,7 @@ def _job(desk: Desk, func: str, trigger: BaseTrigger, options: dict[str, Any]) -
         given["retry"] = Retry(options["attempts"], **backoff)
     if options["paused"]:
         given["next_run_time"] = None
-    job = desk.maker.draft(desk.now, func, trigger, **given).job
-    if job.next_run_time is None and not options["paused"]:
-        raise ValueError(f"the schedule {trigger} has no time to come, so the job would never run")
-    return job
+    return given
 
 
 def _json(option: str, text: str | None, kind: type) -> Any:

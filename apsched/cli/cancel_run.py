@@ -1,13 +1,13 @@
-"""Cancel runs that wait: `apsched cancel` (layer 10)."""
+"""Cancel runs: `apsched cancel` (layer 10)."""
 
 from __future__ import annotations
 
 import click
 
 from apsched._documents import run_document
-from apsched.cli.change import Done, each
+from apsched.cli.change import Done, change_each
 from apsched.cli.completion import complete_open_runs
-from apsched.cli.desk import Desk, at_desk
+from apsched.cli.desk import Desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
 from apsched.run import Outcome
@@ -27,13 +27,10 @@ def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:
     A run that is under way is ended by its node: a coroutine is cancelled, a worker process terminated; a thread cannot
     be ended and is let go.
     """
+    return change_each(settings, ids, _cancel, as_json=as_json, key="runs")
 
-    async def work(desk: Desk) -> int:
-        async def cancel(run_id: str) -> Done:
-            run = await desk.cancel_run(run_id)
-            what = "is cancelled" if run.outcome is Outcome.CANCELLED else f"will be cancelled by its node, {run.node}"
-            return f"{run_id} {what}.", run_document(run)
 
-        return await each(desk, ids, cancel, as_json=as_json, key="runs")
-
-    return at_desk(settings, work)
+async def _cancel(desk: Desk, run_id: str) -> Done:
+    run = await desk.cancel_run(run_id)
+    what = "is cancelled" if run.outcome is Outcome.CANCELLED else f"will be cancelled by its node, {run.node}"
+    return f"{run_id} {what}.", run_document(run)

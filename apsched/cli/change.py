@@ -1,13 +1,15 @@
-"""Change several jobs, one after the other, and tell how that went (layer 10)."""
+"""Change several jobs or runs, one after the other, and tell how that went (layer 10)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import attrs
 import click
 
-from apsched.cli.desk import Desk
+from apsched.cli.desk import Desk, at_desk
 from apsched.cli.output import print_json, printable, warn
+from apsched.cli.settings import Settings
 from apsched.exceptions import ApschedError
 from apsched.jobstores.base import JobFilter
 
@@ -16,47 +18,58 @@ Done = tuple[str, Mapping[str, object]]
 """What is told of one that worked: a sentence for people, and the document for JSON."""
 
 
-async def each(
-    desk: Desk, ids: Sequence[str], change: Callable[[str], Awaitable[Done]], *, as_json: bool, key: str = "jobs"
+def change_each(
+    settings: Settings,
+    ids: Sequence[str] | None,
+    change: Callable[[Desk, str], Awaitable[Done]],
+    *,
+    as_json: bool,
+    key: str = "jobs",
 ) -> int:
     """
-    Call *change* for each id, tell the nodes, and return the exit code.
+    Call *change* for each id at the store that the settings name, tell the nodes once, and return the exit code.
 
     Args:
-        desk: The open store.
-        ids: What to change; twice the same is changed once.
+        settings: Which store is meant.
+        ids: What to change; twice the same is changed once; None: all jobs.
         change: Changes one.
         as_json: Whether to print JSON.
         key: The name of the list in it.
     """
-    documents: list[Mapping[str, object]] = []
-    refused: list[dict[str, str]] = []
-    for each_id in dict.fromkeys(ids):
-        try:
-            said, document = await change(each_id)
-        except (ApschedError, ValueError, TypeError) as exc:
-            refused.append({"id": each_id, "error": str(exc)})
-            warn(str(exc))
-        else:
-            documents.append(document)
-            if not as_json:
-                click.echo(printable(said))
-    if documents:
-        await desk.tell_nodes()
-    if as_json:
-        print_json({key: documents, "refused": refused})
-    if not refused:
-        return 0
-    return PARTLY if documents else 1
+
+    async def work(desk: Desk) -> int:
+        chosen = [job.id for job in await desk.store.select(JobFilter())] if ids is None else dict.fromkeys(ids)
+        quiet = attrs.evolve(desk, tells_nodes=False)
+        documents: list[Mapping[str, object]] = []
+        refused: list[dict[str, str]] = []
+        for each in chosen:
+            try:
+                said, document = await change(quiet, each)
+            except (ApschedError, ValueError, TypeError) as exc:
+                refused.append({"id": each, "error": str(exc)})
+                warn(str(exc))
+            else:
+                documents.append(document)
+                if not as_json:
+                    click.echo(printable(said))
+        if documents:
+            await desk.tell_nodes()
+        if as_json:
+            print_json({key: documents, "refused": refused})
+        if not refused:
+            return 0
+        return PARTLY if documents else 1
+
+    return at_desk(settings, work)
 
 
-async def chosen(desk: Desk, ids: Sequence[str], *, every: bool) -> Sequence[str]:
+def chosen_jobs(ids: Sequence[str], *, every: bool) -> Sequence[str] | None:
     """
-    Return the ids that are given, or those of all jobs.
+    Return the ids that are given, or None for all jobs.
 
     Raises:
         UsageError: Neither is asked for, or both are.
     """
     if every == bool(ids):
         raise click.UsageError("name the jobs, or give --all.")
-    return [job.id for job in await desk.store.select(JobFilter())] if every else ids
+    return None if every else ids

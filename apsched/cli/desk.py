@@ -12,16 +12,12 @@ import anyio
 from apsched.cli.options import no_store
 from apsched.cli.settings import Settings
 from apsched.cli.stores import store_of
-from apsched.clock import SystemClock
-from apsched.engine.desk import STORE_ALIAS, Desk
-from apsched.engine.entered import entered
-from apsched.engine.make_job import JobMaker
-from apsched.job import JobDefaults
+from apsched.engine.desk import Desk, opened
 from apsched.jobstores.base import JobStore
 
 T = TypeVar("T")
 
-__all__ = ["STORE_ALIAS", "Desk", "at_desk", "named_store", "open_desk"]
+__all__ = ["Desk", "at_desk", "named_store", "open_desk"]
 
 
 @asynccontextmanager
@@ -38,9 +34,8 @@ async def open_desk(settings: Settings, *, create: bool = False) -> AsyncGenerat
         FileNotFoundError: There is no such SQLite file.
         Exception: What the store raises where it cannot be opened.
     """
-    store, zone = named_store(settings, create=create), settings.zone
-    async with entered(store, "the job store"):
-        yield Desk(store, JobMaker(JobDefaults(), zone), SystemClock(), zone)
+    async with opened(named_store(settings, create=create), settings.zone) as desk:
+        yield desk
 
 
 def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]], *, create: bool = False) -> T:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from apsched._documents import job_document
-from apsched.cli.change import Done, chosen, each
+from apsched.cli.change import Done, change_each, chosen_jobs
 from apsched.cli.completion import complete_jobs
-from apsched.cli.desk import Desk, at_desk
+from apsched.cli.desk import Desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
 
@@ -19,12 +19,9 @@ from apsched.cli.settings import Settings
 @with_settings
 def command(settings: Settings, ids: tuple[str, ...], every: bool, as_json: bool) -> int:
     """Pause jobs: they do not run until they are resumed. Runs under way go on."""
+    return change_each(settings, chosen_jobs(ids, every=every), _pause, as_json=as_json)
 
-    async def work(desk: Desk) -> int:
-        async def pause(job_id: str) -> Done:
-            job = await desk.store.update(job_id, lambda job: desk.maker.change(job, {"next_run_time": None}))
-            return f"{job.id} is paused.", job_document(job)
 
-        return await each(desk, await chosen(desk, ids, every=every), pause, as_json=as_json)
-
-    return at_desk(settings, work)
+async def _pause(desk: Desk, job_id: str) -> Done:
+    job = await desk.pause_job(job_id)
+    return f"{job.id} is paused.", job_document(job)

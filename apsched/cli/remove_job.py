@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from apsched.cli.change import Done, each
+from apsched.cli.change import Done, change_each
 from apsched.cli.completion import complete_jobs
-from apsched.cli.desk import Desk, at_desk
+from apsched.cli.desk import Desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
 
 
-@click.command("remove", epilog=examples("apsched remove nightly-report", "apsched export nightly-report > kept.json"))
+@click.command("remove", epilog=examples("apsched export nightly-report > kept.json", "apsched remove nightly-report"))
 @click.argument("ids", metavar="JOB...", nargs=-1, required=True, shell_complete=complete_jobs)
 @JSON
 @with_settings
@@ -21,12 +21,9 @@ def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:
 
     A job that a program declares at its start is there again after that start.
     """
+    return change_each(settings, ids, _remove, as_json=as_json)
 
-    async def work(desk: Desk) -> int:
-        async def remove(job_id: str) -> Done:
-            await desk.store.remove(job_id)
-            return f"{job_id} is removed.", {"id": job_id}
 
-        return await each(desk, ids, remove, as_json=as_json)
-
-    return at_desk(settings, work)
+async def _remove(desk: Desk, job_id: str) -> Done:
+    await desk.remove_job(job_id)
+    return f"{job_id} is removed.", {"id": job_id}

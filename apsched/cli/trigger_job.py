@@ -5,12 +5,11 @@ from __future__ import annotations
 import click
 
 from apsched._documents import run_document
-from apsched.cli.change import Done, each
+from apsched.cli.change import Done, change_each
 from apsched.cli.completion import complete_jobs
-from apsched.cli.desk import Desk, at_desk
+from apsched.cli.desk import Desk
 from apsched.cli.options import JSON, examples, with_settings
 from apsched.cli.settings import Settings
-from apsched.run import Outcome, Run
 
 
 @click.command("trigger", epilog=examples("apsched trigger nightly-report", "apsched runs nightly-report --limit 1"))
@@ -24,15 +23,9 @@ def command(settings: Settings, ids: tuple[str, ...], as_json: bool) -> int:
     This queues a run, which a node of the store starts: at once if it has a free slot and hears of it, and otherwise
     when it looks the next time. A paused job runs too.
     """
+    return change_each(settings, ids, _trigger, as_json=as_json, key="runs")
 
-    async def work(desk: Desk) -> int:
-        async def trigger(job_id: str) -> Done:
-            await desk.job(job_id)
-            now = desk.now
-            run = Run(job_id=job_id, nominal_time=now, due_time=now, outcome=Outcome.PENDING, is_manual=True)
-            run = await desk.store.add_run(run)
-            return f"{run.id} waits for a node.", run_document(run)
 
-        return await each(desk, ids, trigger, as_json=as_json, key="runs")
-
-    return at_desk(settings, work)
+async def _trigger(desk: Desk, job_id: str) -> Done:
+    run = await desk.run_job(job_id)
+    return f"{run.id} waits for a node.", run_document(run)

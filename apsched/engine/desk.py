@@ -7,21 +7,22 @@ Rule 2: whoever changes something tells the nodes, so that they look at the stor
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import anyio
 import attrs
 
-from apsched.clock import Clock, Wakeup
+from apsched.clock import Clock, SystemClock, Wakeup
 from apsched.engine.backfill import BackfillReport, OnRun, fill, times_to_fill
 from apsched.engine.by_hand import CANCELLED_BY_HAND, cancelled, run_now, why_not_cancelled
 from apsched.engine.entered import entered
-from apsched.engine.make_job import JobMaker, first_times
+from apsched.engine.make_job import CONFLICTS, JobMaker, first_times
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
-from apsched.job import Job
-from apsched.jobstores.base import Change, JobStore, RunFilter
+from apsched.job import Job, JobDefaults
+from apsched.jobstores.base import Change, JobStore, Merge, RunFilter
 from apsched.run import Outcome, Run, parse_run_id
 from apsched.triggers.base import BaseTrigger
 
@@ -37,20 +38,22 @@ class Desk:
     """
     A job store that is open, and what one needs to work on it.
 
-    Its verbs are those of a scheduler of the same names, and tell the nodes of what they change. Callables are not
-    looked for, since they need not be importable here.
+    Its verbs are those of a scheduler of the same names. Callables are not looked for, since they need not be
+    importable here.
 
     Attributes:
         store: The store.
         maker: Makes and changes jobs.
         clock: Time.
         zone: In which times are shown and read.
+        tells_nodes: Whether its verbs tell the nodes; whoever calls many of them may do that once instead.
     """
 
     store: JobStore
     maker: JobMaker
     clock: Clock
     zone: tzinfo
+    tells_nodes: bool = True
 
     @property
     def now(self) -> datetime:
@@ -88,9 +91,21 @@ class Desk:
         draft = self.maker.draft(self.now, func, trigger, **given)
         if draft.job.next_run_time is None and not draft.is_timed:
             raise ValueError(f"the trigger of job {draft.job.id!r} must have a time to come, got {draft.job.trigger}")
-        job = (await self.store.add([draft.job], draft.merge))[0]
-        await self.tell_nodes()
-        return job
+        return (await self._add([draft.job], draft.merge))[0]
+
+    async def add_made(self, jobs: Sequence[Job], *, replace_existing: bool = False) -> list[Job]:
+        """
+        Add jobs that are made already, all or none, and return them as they are kept.
+
+        Args:
+            jobs: The jobs.
+            replace_existing: Whether they take the place of those of the same id, as if these had never been.
+
+        Raises:
+            ConflictingIdError: An id is taken, and nothing is to be replaced.
+            TransientJobError: The store cannot keep one of them.
+        """
+        return await self._add(jobs, CONFLICTS["reset" if replace_existing else "error"])
 
     async def modify_job(self, job_id: str, jobstore: str | None = None, **changes: Any) -> Job:
         """Change attributes of a job; see `AsyncScheduler.modify_job`."""
@@ -130,7 +145,7 @@ class Desk:
         """Remove a job; see `AsyncScheduler.remove_job`."""
         _check_alias(jobstore)
         await self.store.remove(job_id)
-        await self.tell_nodes()
+        await self._changed()
 
     async def run_job(
         self,
@@ -149,7 +164,7 @@ class Desk:
         """
         _check_alias(jobstore)
         run = await self.store.add_run(run_now(await self.job(job_id), self.now, args, kwargs))
-        await self.tell_nodes()
+        await self._changed()
         return run
 
     async def cancel_run(self, run_id: str) -> Run:
@@ -167,12 +182,12 @@ class Desk:
         if run.outcome is Outcome.PENDING:
             ended = cancelled(run, self.now)
             if await self.store.finish([ended]):
-                await self.tell_nodes()
+                await self._changed()
                 return ended
             run = await self._found(run_id)  # a node has claimed it meanwhile
         if run.outcome is not Outcome.RUNNING or not await self.store.ask_to_cancel(run, CANCELLED_BY_HAND):
             raise RunLookupError(run_id, why_not_cancelled(await self._found(run_id)))
-        await self.tell_nodes()
+        await self._changed()
         return await self._found(run_id)
 
     async def backfill(
@@ -220,10 +235,19 @@ class Desk:
 
         return await fill(job, times, max_parallel, run_one, on_run)
 
+    async def _changed(self) -> None:
+        if self.tells_nodes:
+            await self.tell_nodes()
+
+    async def _add(self, jobs: Sequence[Job], merge: Merge) -> list[Job]:
+        kept = await self.store.add(jobs, merge)
+        await self._changed()
+        return kept
+
     async def _update(self, job_id: str, jobstore: str | None, change: Change) -> Job:
         _check_alias(jobstore)
         job = await self.store.update(job_id, change)
-        await self.tell_nodes()
+        await self._changed()
         return job
 
     def _armed(self, job: Job, problem: str) -> Job:
@@ -239,6 +263,23 @@ class Desk:
         for run in await self.store.runs(RunFilter(job_id=job_id, since=moment, until=moment), 1):
             return run
         raise RunLookupError(run_id)
+
+
+@asynccontextmanager
+async def opened(store: JobStore, zone: tzinfo, clock: Clock | None = None) -> AsyncGenerator[Desk]:
+    """
+    Open a job store that no scheduler of this process uses.
+
+    Args:
+        store: The store, not open.
+        zone: In which times are shown and read.
+        clock: Time; None: that of this machine.
+
+    Raises:
+        Exception: What the store raises where it cannot be opened.
+    """
+    async with entered(store, "the job store"):
+        yield Desk(store, JobMaker(JobDefaults(), zone), SystemClock() if clock is None else clock, zone)
 
 
 def _check_alias(jobstore: str | None) -> None:

@@ -85,8 +85,10 @@ def test_a_job_is_added_and_runs_nothing(shell: Shell, tmp_path: Path, monkeypat
         "apsched: there is a job 'one' already; choose another --id, or give --replace\n",
     )
     assert shell("add", "tests.cli.jobs:ok", "5m", "--id", "one", "--replace").code == 0
+    assert states(shell) == {"one": "scheduled"}
+    assert shell("add", "tests.cli.jobs:ok", "5m", "--id", "one", "--replace", "--paused").out == "one is paused.\n"
     assert shell("add", "tests.cli.jobs:ok", "--at", "+10m", "--id", "two", "--paused").out == "two is paused.\n"
-    assert states(shell) == {"one": "scheduled", "two": "paused"}
+    assert states(shell) == {"one": "paused", "two": "paused"}
     assert shell("nodes", "--json").json == {"nodes": []}
     assert shell("runs", "--json").json == {"runs": []}
 
@@ -101,7 +103,7 @@ def test_a_job_is_added_and_runs_nothing(shell: Shell, tmp_path: Path, monkeypat
         (("tests.cli.jobs:ok", "5m", "--args", "[1, 2]"), 1, "must fit its signature"),
         (("tests.cli.jobs:ok", "5m", "--args", "{}"), 2, "--args must be a JSON list"),
         (("tests.cli.jobs:ok", "5m", "--kwargs", "x"), 2, "--kwargs must be JSON"),
-        (("tests.cli.jobs:ok", "0 0 30 2 *"), 1, "no time to come"),
+        (("tests.cli.jobs:ok", "0 0 30 2 *"), 1, "must have a time to come, got cron"),
         (("--from", "none.json"), 1, "none.json"),
     ],
 )
