@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import itertools
+import math
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -68,6 +69,7 @@ class MemoryJobStore(BlockingMethods):
         self._removed: dict[str, Job] = {}  # removed jobs of which runs are still under way
         self._followers: dict[str, dict[str, None]] = {}  # job id -> ids of jobs that follow it, or did once
         self._expecting: dict[str, None] = {}  # ids of jobs that are to succeed within a time, or were once
+        self._quarantined: dict[str, None] = {}  # ids of jobs that are quarantined, or were once: no heap has them
         self._nodes: dict[str, Node] = {}
         self._gone: OrderedDict[str, None] = OrderedDict()  # ids of jobs that are gone, in the order in which they went
 
@@ -118,6 +120,8 @@ class MemoryJobStore(BlockingMethods):
         known: Iterable[Job] = self._jobs.values()
         if where.expects_success:
             known = [job for job_id in self._expecting if (job := self._jobs.get(job_id)) is not None]
+        elif limit is not None and after is None and not where.tags and not where.is_quarantined:
+            known = self._due_first(limit)
         jobs = known if where == EVERY_JOB else (job for job in known if where.accepts(job))
         if after is not None:
             place = _place(self._get(after))
@@ -216,11 +220,25 @@ class MemoryJobStore(BlockingMethods):
     # history
 
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
-        found = (run for run in self._among(where) if where.accepts(run))
-        if after is not None:
-            place = _recency(after)
-            found = (run for run in found if _recency(run) < place)
-        return heapq.nlargest(limit, found, key=_recency)
+        least = -math.inf if where.since is None else where.since.timestamp()
+        most = math.inf if where.until is None else where.until.timestamp()
+        outcomes, node = where.outcomes, where.node
+        place = None if after is None else _recency(after)
+        found: list[tuple[float, str, Run]] = []
+        for moment, run in self._among(where):
+            if (
+                least <= moment <= most
+                and (outcomes is None or run.outcome in outcomes)
+                and (node is None or run.node == node)
+                and (place is None or (moment, run.job_id) < place)
+            ):
+                found.append((moment, run.job_id, run))
+                if len(found) > limit * 2:
+                    found.sort(reverse=True)
+                    least = found[limit - 1][0]  # so that of the rest most are left out at a glance
+                    del found[limit:]
+        found.sort(reverse=True)
+        return [run for _, _, run in found[:limit]]
 
     async def prune(self, before: datetime, limit: int) -> int:
         return 0  # every history is kept within its bound as it grows
@@ -280,12 +298,28 @@ class MemoryJobStore(BlockingMethods):
 
     # the parts of the above
 
-    def _among(self, where: RunFilter) -> Iterator[Run]:
-        """Return the runs among which those of *where* are: where it asks for open ones only, not the whole history."""
+    def _due_first(self, limit: int) -> Iterable[Job]:
+        """Return some of the jobs, among them the first *limit* by next run time, in no order."""
+        entries = [entry for heap in self._heaps.values() for entry in heap]
+        enough = limit + self._outdated
+        if not 0 < enough < len(entries):
+            return self._jobs.values()
+        last = heapq.nsmallest(enough, map(_entry_time, entries))[-1]
+        found = {job.id: job for moment, _, job in entries if moment <= last and self._jobs.get(job.id) is job}
+        found.update((job_id, job) for job_id in self._quarantined if (job := self._jobs.get(job_id)) is not None)
+        return found.values()
+
+    def _among(self, where: RunFilter) -> Iterator[tuple[float, Run]]:
+        """
+        Return runs of the job of *where*, among which those of its outcomes are, with their nominal times.
+
+        Where it asks for open ones only, these are not the whole history.
+        """
         if where.outcomes is not None and not any(outcome.is_final for outcome in where.outcomes):
-            return itertools.chain.from_iterable(self._open.values())
+            runs = self._open.values() if where.job_id is None else (self._open.get(where.job_id, ()),)
+            return ((_moment(run), run) for run in itertools.chain.from_iterable(runs))
         histories = self._runs.values() if where.job_id is None else (self._runs.get(where.job_id, {}),)
-        return itertools.chain.from_iterable(history.values() for history in histories)
+        return itertools.chain.from_iterable(map(dict.items, histories))
 
     def _claims_of(self, node: str) -> list[Run]:
         return [run for runs in self._open.values() for run in runs if run.outcome is RUNNING and run.node == node]
@@ -318,6 +352,7 @@ class MemoryJobStore(BlockingMethods):
     def _forget(self, job: Job) -> None:
         del self._jobs[job.id]
         self._expecting.pop(job.id, None)
+        self._quarantined.pop(job.id, None)
         self._outdated += 1
         if job.id in self._open:
             self._removed[job.id] = job
@@ -344,6 +379,8 @@ class MemoryJobStore(BlockingMethods):
         for job in jobs:
             if job.expect_success_within is not None:
                 self._expecting[job.id] = None
+            if job.quarantine is not None:
+                self._quarantined[job.id] = None
             if job.follows is not None:
                 self._note_follower(job)
             elif job.next_run_time is not None and job.quarantine is None:
@@ -404,6 +441,7 @@ class MemoryJobStore(BlockingMethods):
         job = plan.job
         if plan.quarantine is not None:
             job.quarantine = plan.quarantine
+            self._quarantined[job.id] = None
             return plan
         runs = self._runs.get(job.id)
         if runs is None:
@@ -433,6 +471,7 @@ class MemoryJobStore(BlockingMethods):
     def _retire(self, job: Job) -> None:
         del self._jobs[job.id]
         self._expecting.pop(job.id, None)
+        self._quarantined.pop(job.id, None)
         job.next_run_time = job.next_nominal_time = None
         if job.id in self._open:
             self._retired[job.id] = job

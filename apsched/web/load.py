@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -93,10 +94,16 @@ def _estimate(trigger: BaseTrigger, start: datetime) -> int:
 
 
 def _count(runs: Sequence[StoredRun], loads: Sequence[HourLoad]) -> None:
-    for each in runs:
-        load = loads[_place(each.run.nominal_time, loads)]
-        load.count += 1
-        load.failed += each.run.outcome in FAILED
+    """Count *runs*, the latest first, in the hours that they are in."""
+    end = 0
+    for load in reversed(loads):
+        begin, end = end, bisect.bisect(runs, -load.start.timestamp(), end, key=_age)
+        load.count += end - begin
+        load.failed += sum(each.run.outcome in FAILED for each in runs[begin:end])
+
+
+def _age(stored: StoredRun) -> float:
+    return -stored.run.nominal_time.timestamp()
 
 
 def _place(moment: datetime, loads: Sequence[HourLoad]) -> int:

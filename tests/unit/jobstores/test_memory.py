@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import attrs
@@ -362,3 +363,37 @@ def test_what_was_taken_before_an_error_in_a_plan_is_returned(store: MemoryJobSt
 def test_a_bound_must_be_a_whole_number_from_0_on(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"^{name} must be a whole number from 0 on, got {value!r}$"):
         MemoryJobStore(**{name: value})  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 60])
+def test_the_first_jobs_are_those_of_the_whole_list_whatever_became_of_them(limit: int) -> None:
+    store = open_store()
+    jobs = [make_job(f"job-{n:02}", due=T0 + timedelta(minutes=n % 7)) for n in range(40)]
+    drive(store.add([*jobs, make_job("nowhere", executor="gone", due=T0), make_job("paused", due=None)]))
+    for n in range(0, 40, 3):
+        drive(store.update(f"job-{n:02}", partial(put_off, hours=n % 5)))
+    drive(store.remove("job-01"))
+    drive(store.take_due(T0, {"default": 2}, plan, "node"))  # quarantines the job that has no executor
+
+    found = drive(store.select(JobFilter(), limit))
+
+    assert "nowhere" in [job.id for job in drive(store.select(JobFilter(is_quarantined=True)))]
+    assert [job.id for job in found] == [job.id for job in drive(store.select(JobFilter()))[:limit]]
+
+
+def put_off(job: Job, hours: int) -> Job:
+    job.next_run_time = T0 + timedelta(hours=hours) if hours else None
+    return job
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5, 200])
+def test_the_latest_runs_are_those_of_the_whole_history(limit: int) -> None:
+    store = open_store()
+    drive(store.add([make_job(f"job-{n}") for n in range(5)]))
+    made = [make_run(f"job-{n % 5}", T0 + timedelta(seconds=n * 7 % 31)) for n in range(100)]
+    kept = [drive(store.add_run(run)) for run in made]
+    where = RunFilter(since=T0 + timedelta(seconds=3), until=T0 + timedelta(seconds=25))
+    expected = sorted(filter(where.accepts, kept), key=lambda run: (run.nominal_time, run.job_id), reverse=True)
+
+    assert drive(store.runs(where, limit)) == expected[:limit]
+    assert drive(store.runs(where, limit, expected[9])) == expected[10 : 10 + limit]
