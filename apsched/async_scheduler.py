@@ -774,20 +774,14 @@ class AsyncScheduler(JobFiles, Backfills):
     async def _listen(self) -> None:
         """Look at a store when another node says that it has changed."""
         backoff = Backoff()
-        self._clock.work_began()
-        try:
-            with self._listening:
-                while True:
-                    try:
-                        await listen(self._notifier, self._clock, self._take_hint, self._look_at_all, backoff)
-                    except Exception:
-                        max_idle = self._settings.max_idle
-                        logger.exception(
-                            "the notifier cannot be listened to; stores are looked at every %g s", max_idle
-                        )
-                    await backoff.sleep(self._clock)
-        finally:
-            self._clock.work_ended()
+        with self._clock.at_work(), self._listening:
+            while True:
+                try:
+                    await listen(self._notifier, self._clock, self._take_hint, self._look_at_all, backoff)
+                except Exception:
+                    max_idle = self._settings.max_idle
+                    logger.exception("the notifier cannot be listened to; stores are looked at every %g s", max_idle)
+                await backoff.sleep(self._clock)
 
     def _look_at_all(self) -> None:
         for each in self._open.values():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from anyio.lowlevel import checkpoint
@@ -97,6 +99,15 @@ class Clock(ABC):
 
     def work_ended(self) -> None:
         """Note that a piece of work is over; to be called in the thread of the event loop."""
+
+    @contextmanager
+    def at_work(self) -> Generator[None]:
+        """Let what is done inside count as a piece of work."""
+        self.work_began()
+        try:
+            yield
+        finally:
+            self.work_ended()
 
 
 class SystemClock(Clock):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from apsched.clock import Clock, Wakeup
+from apsched.engine.attend import attend
 from apsched.engine.membership import Membership
 from apsched.engine.runner import Runner
 from apsched.jobstores.base import JobStore
-
-logger: logging.Logger = logging.getLogger("apsched.runs")
 
 PERIOD = timedelta(seconds=1)  # between two questions while runs are under way
 
@@ -41,22 +39,22 @@ class Canceller:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        self._clock.work_began()
         self._runner.wake_for_work(self._wakeup)
         try:
-            while True:
-                self._wakeup.arm()
-                if len(self._runner):
-                    try:
-                        await self._ask()
-                    except Exception as exc:
-                        logger.debug("job store %r cannot be asked what to cancel: %s", self._alias, exc)
-                    await self._clock.wait(Wakeup(), self._clock.now() + PERIOD / 20)
-                await self._clock.wait(self._wakeup, self._clock.now() + PERIOD if len(self._runner) else None)
+            await attend(
+                self._look,
+                self._clock,
+                self._wakeup,
+                period=PERIOD,
+                breath=PERIOD / 20,
+                failing=f"job store {self._alias!r} cannot be asked what to cancel",
+            )
         finally:
             self._runner.leave_asleep(self._wakeup)
-            self._clock.work_ended()
 
-    async def _ask(self) -> None:
+    async def _look(self) -> bool:
+        if not len(self._runner):
+            return False
         for run in await self._store.asked_to_cancel(self._membership.lease.node):
             self._runner.cancel(run, run.cancel_reason or "cancelled")
+        return True

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 
 import attrs
 
-from apsched.clock import Clock, Wakeup
+from apsched.clock import Clock
+from apsched.engine.attend import attend
 from apsched.engine.results import Finished, Results
 from apsched.jobstores.base import JobStore, RunFilter
-from apsched.run import Run
-
-logger: logging.Logger = logging.getLogger("apsched.runs")
 
 PERIOD = timedelta(seconds=0.5)
 
@@ -46,23 +43,17 @@ class Fetcher:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        self._clock.work_began()
-        try:
-            while True:
-                self._wakeup.arm()
-                awaited = self._results.awaited(self._alias)
-                if awaited:
-                    try:
-                        await self._fetch(awaited)
-                    except Exception as exc:
-                        logger.debug("job store %r cannot be asked for runs: %s", self._alias, exc)
-                    await self._clock.wait(Wakeup(), self._clock.now() + PERIOD / 50)
-                until = self._clock.now() + PERIOD if awaited else None
-                await self._clock.wait(self._wakeup, until)
-        finally:
-            self._clock.work_ended()
+        await attend(
+            self._look,
+            self._clock,
+            self._wakeup,
+            period=PERIOD,
+            breath=PERIOD / 50,
+            failing=f"job store {self._alias!r} cannot be asked for runs",
+        )
 
-    async def _fetch(self, awaited: list[Run]) -> None:
+    async def _look(self) -> bool:
+        awaited = self._results.awaited(self._alias)
         here = self._here()
         for run in awaited:
             if run.id in here:
@@ -77,3 +68,4 @@ class Fetcher:
                 self._results.settle(self._alias, Finished(found[0]))
             else:
                 self._results.give_up(self._alias, attrs.evolve(run, reason="its record is gone"))
+        return bool(awaited)

@@ -76,8 +76,7 @@ class Hints:
             tasks.cancel_scope.cancel()
 
     async def _tell(self) -> None:
-        self._clock.work_began()
-        try:
+        with self._clock.at_work():
             while not self._is_closing or self._is_due:
                 await self._clock.wait(self._wakeup, None)
                 self._wakeup.arm()
@@ -86,8 +85,6 @@ class Hints:
                     await self._notify_all()
                     if self._clock.is_real and not self._is_closing:
                         await self._clock.wait(Wakeup(), self._clock.now() + MOMENT)
-        finally:
-            self._clock.work_ended()
 
     async def _notify_all(self) -> None:
         for notifier in list(self._notifiers):
@@ -102,9 +99,8 @@ class Hints:
 
     async def _listen(self, own: Notifier) -> None:
         """Keep the store's own notifier open, and hear what it says."""
-        self._clock.work_began()
         backoff = Backoff()
-        try:
+        with self._clock.at_work():
             while True:
                 try:
                     async with entered(own, f"the notifier of job store {self._alias!r}"):
@@ -116,8 +112,6 @@ class Hints:
                 except Exception:
                     logger.warning("changes in job store %r are found by polling alone", self._alias, exc_info=True)
                 await backoff.sleep(self._clock)
-        finally:
-            self._clock.work_ended()
 
 
 async def listen(

@@ -125,8 +125,7 @@ class Membership:
 
     async def run(self) -> None:
         """Beat, and join again whenever the lease was lost; until cancelled."""
-        self._clock.work_began()
-        try:
+        with self._clock.at_work():
             backoff = Backoff()
             while True:
                 try:
@@ -137,8 +136,6 @@ class Membership:
                     await self._join_again()
                 else:
                     await backoff.sleep(self._clock)
-        finally:
-            self._clock.work_ended()
 
     async def _keep(self, lease: Lease) -> None:
         """Beat until *lease* is lost, or the thread has ended by itself: out of memory, or of file descriptors."""

@@ -67,8 +67,7 @@ class OverdueWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        self._clock.work_began()
-        try:
+        with self._clock.at_work():
             while True:
                 self._wakeup.arm()
                 pause: float | None = LONGEST
@@ -82,8 +81,6 @@ class OverdueWatch:
                 await self._clock.wait(self._wakeup, None if pause is None else now + timedelta(seconds=pause))
                 if self._wakeup.is_set and (self._seen or self._store.is_shared):  # where a look costs something
                     await self._clock.wait(Wakeup(), self._clock.now() + timedelta(seconds=SHORTEST))
-        finally:
-            self._clock.work_ended()
 
     async def _look(self) -> float | None:
         """Tell of what has become overdue, and return after how many seconds to look again; None: at a change."""

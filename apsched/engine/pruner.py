@@ -35,8 +35,7 @@ class Pruner:
 
     async def run(self) -> None:
         """Prune every few minutes until cancelled; the first time after a while."""
-        self._clock.work_began()
-        try:
+        with self._clock.at_work():
             while True:
                 pause = PERIOD * random.uniform(0.5, 1.5)  # noqa: S311  # spread, not secrecy
                 await self._clock.wait(Wakeup(), self._clock.now() + pause)
@@ -44,8 +43,6 @@ class Pruner:
                     await self._prune()
                 except Exception as exc:
                     logger.warning("job store %r: old runs cannot be forgotten now: %s", self._alias, exc)
-        finally:
-            self._clock.work_ended()
 
     async def _prune(self) -> None:
         before = self._clock.now() - self._keep

@@ -71,8 +71,7 @@ class Reaper:
 
     async def run(self) -> None:
         """Look, and settle, until cancelled."""
-        self._clock.work_began()
-        try:
+        with self._clock.at_work():
             while True:
                 try:
                     await self._look()
@@ -85,8 +84,6 @@ class Reaper:
                     self._is_failing = False
                 pause = timedelta(seconds=self._seconds / BEATS)
                 await self._clock.wait(Wakeup(), self._clock.now() + pause)
-        finally:
-            self._clock.work_ended()
 
     async def _look(self) -> None:
         began = self._clock.monotonic()

@@ -5,7 +5,6 @@ Rule 1: what a run tells is stored with its end in any case; what is stored mean
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,12 +14,11 @@ import attrs
 from apsched._current import reporting
 from apsched._log_lines import last_of
 from apsched.clock import Clock, Wakeup
+from apsched.engine.attend import attend
 from apsched.engine.membership import Membership
 from apsched.engine.runner import Runner
 from apsched.jobstores.base import JobStore
 from apsched.run import Report, Run
-
-logger: logging.Logger = logging.getLogger("apsched.runs")
 
 PERIOD = timedelta(seconds=1)  # between two transactions while runs tell something
 
@@ -48,24 +46,24 @@ class Reporter:
 
     async def run(self) -> None:
         """Store until cancelled."""
-        self._clock.work_began()
         self._runner.wake_for_work(self._wakeup)
         try:
-            while True:
-                self._wakeup.arm()
-                told = self._told()
-                if told:
-                    try:
-                        await self._store.report(told)
-                    except Exception as exc:
-                        logger.debug("job store %r does not take reports: %s", self._alias, exc)
-                if len(self._runner):
-                    await self._clock.wait(Wakeup(), self._clock.now() + PERIOD)
-                else:
-                    await self._clock.wait(self._wakeup, None)
+            await attend(
+                self._look,
+                self._clock,
+                self._wakeup,
+                period=PERIOD,
+                breath=PERIOD,
+                failing=f"job store {self._alias!r} does not take reports",
+            )
         finally:
             self._runner.leave_asleep(self._wakeup)
-            self._clock.work_ended()
+
+    async def _look(self) -> bool:
+        told = self._told()
+        if told:
+            await self._store.report(told)
+        return len(self._runner) > 0
 
     def _told(self) -> Sequence[Run]:
         """Return the runs that have told something new, as they tell it now."""
