@@ -72,17 +72,6 @@ def settings_in(ctx: click.Context) -> Settings:
     return program.settings({name: ctx.params[name] for name in typed})
 
 
-def with_timezone(command: C) -> C:
-    """Give *command* the settings too, where of all options only the zone matters."""
-
-    @wraps(command)
-    def called(timezone: str | None, **others: Any) -> Any:
-        return command(settings=find_settings({"timezone": timezone}), **others)
-
-    taken: Any = TIMEZONE(called)
-    return taken  # type: ignore[no-any-return]
-
-
 def examples(*lines: str) -> str:
     """Return *lines*, which are command lines, as the end of a help text."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

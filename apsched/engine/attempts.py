@@ -16,8 +16,6 @@ from apsched.run import MOST_ATTEMPTS, Attempt, Outcome, Run
 
 LONGEST_ERROR = 4_000  # characters that are kept of how an attempt ended; the last ones, which say what was raised
 
-UNSUCCESSFUL = (Outcome.FAILED, Outcome.TIMED_OUT)
-
 
 def after_failure(job: Job, run: Run, exception: BaseException | None, now: datetime) -> Run:
     """

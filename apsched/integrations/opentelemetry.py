@@ -9,7 +9,7 @@ Each run is a span, the root of a trace of its own, of kind `CONSUMER`:
 | `apsched.run.attempt` | the number of the attempt |
 | `apsched.run.is_manual` | whether it was started by hand |
 | `apsched.node` | the node that runs it |
-| `code.function.name` | the reference of the callable, once the scheduler is watched |
+| `code.function.name` | the reference of the callable, if it has one |
 | `error.type` | the class of what the callable raised; `cancelled` if it was cancelled or timed out |
 
 Metrics, with the attributes `apsched.jobstore` and `apsched.outcome`: the counter `apsched.runs`, the histograms
@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apsched
+from apsched.engine.current import current_job
 from apsched.engine.middleware import CallNext
 from apsched.exceptions import MissingExtraError
-from apsched.integrations._watching import ENDED, NOT_BEGUN, Scheduler, core_of, health_of, listen, runs_of
+from apsched.integrations._watching import ENDED, NOT_BEGUN, Scheduler, health_of, listen, runs_of
 from apsched.job import Job
 from apsched.run import Run
 
@@ -76,8 +77,7 @@ class Telemetry:
         scheduler = AsyncScheduler(middleware=[telemetry.trace])
         telemetry.watch(scheduler)
 
-    Spans come from the middleware, metrics from watching. Either does without the other, but the spans of a scheduler
-    that is not watched have no links, and do not name the callable.
+    Spans come from the middleware, metrics from watching; either does without the other.
 
     Args:
         tracer_provider: Where the spans go; None: the global one.
@@ -95,11 +95,11 @@ class Telemetry:
         self._tracer = get_tracer("apsched", apsched.__version__, tracer_provider)
         self._meter_provider = meter_provider
         self._span_name = _span_name if span_name is None else span_name
-        self._scheduler: Scheduler | None = None
+        self._is_watching = False
 
     async def trace(self, run: Run, call_next: CallNext) -> Any:
         """Put a span around a run; middleware of the scheduler, best the first one."""
-        job = self._job()
+        job = current_job()
         with self._tracer.start_as_current_span(
             self._span_name(run),
             context=Context(),  # the scheduler may have been started within a span, which is none of the run's business
@@ -128,9 +128,9 @@ class Telemetry:
         Raises:
             ValueError: Another scheduler is watched already.
         """
-        if self._scheduler is not None:
+        if self._is_watching:
             raise ValueError("a Telemetry watches one scheduler, and has one already; make another Telemetry")
-        self._scheduler = scheduler
+        self._is_watching = True
         meter = get_meter("apsched", apsched.__version__, self._meter_provider)
         runs = meter.create_counter("apsched.runs", "{run}", "Nominal times that were settled.")
         duration = meter.create_histogram(
@@ -156,17 +156,12 @@ class Telemetry:
         for name, (observe, text) in _GAUGES.items():
             meter.create_observable_gauge(name, [_callback(observe, scheduler)], "{run}", text)
 
-    def _job(self) -> Job | None:
-        """Return the job of the current run, as far as that is known."""
-        runner = None if self._scheduler is None else core_of(self._scheduler)._runner
-        return None if runner is None else runner.current_job
-
 
 def _span_name(run: Run) -> str:
     return f"run {run.job_id}"
 
 
-def _attributes(run: Run, job: Job | None) -> Mapping[str, str | int | bool]:
+def _attributes(run: Run, job: Job) -> Mapping[str, str | int | bool]:
     attributes: dict[str, str | int | bool] = {
         "apsched.job.id": run.job_id,
         "apsched.run.id": run.id,
@@ -175,13 +170,13 @@ def _attributes(run: Run, job: Job | None) -> Mapping[str, str | int | bool]:
         "apsched.run.is_manual": run.is_manual,
         "apsched.node": run.node or "",
     }
-    if job is not None and (reference := job.func_ref) is not None:
+    if (reference := job.func_ref) is not None:
         attributes["code.function.name"] = reference
     return attributes
 
 
-def _links(job: Job | None) -> list[Link]:
-    if job is None or "traceparent" not in job.tags:
+def _links(job: Job) -> list[Link]:
+    if "traceparent" not in job.tags:
         return []
     context = get_current_span(_W3C.extract(job.tags, Context())).get_span_context()
     return [Link(context)] if context.is_valid else []
