@@ -95,6 +95,16 @@ def deciding(previous: datetime | None, now: datetime) -> datetime:
     return previous
 
 
+def is_same_but_for_start(one: BaseTrigger, other: BaseTrigger) -> bool:
+    """Return whether two triggers that have a start fire alike; two starts that were not given may differ."""
+    if type(one) is not type(other):
+        return False
+    mine, others = one.__getstate__(), other.__getstate__()
+    if not (mine["start_date_given"] or others["start_date_given"]):
+        mine["start_date"] = others["start_date"] = None
+    return mine == others
+
+
 def check_version(state: Mapping[str, Any], trigger: BaseTrigger) -> None:
     """
     Check that this release can read *state*.

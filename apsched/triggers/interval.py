@@ -19,6 +19,7 @@ from apsched.triggers._settings import (
     check_order,
     check_version,
     deciding,
+    is_same_but_for_start,
     moment_from_text,
     moment_repr,
     zone_for,
@@ -209,12 +210,7 @@ class IntervalTrigger(BaseTrigger):
         return copy
 
     def is_same_schedule(self, other: BaseTrigger) -> bool:
-        if type(other) is not type(self):
-            return False
-        mine, others = self.__getstate__(), other.__getstate__()
-        if not (self._is_given or other._is_given):
-            mine["start_date"] = others["start_date"] = None
-        return mine == others
+        return is_same_but_for_start(self, other)
 
     def __getstate__(self) -> dict[str, Any]:
         start, end = self.start_date, self.end_date
