@@ -17,19 +17,13 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from apsched.async_scheduler import AsyncScheduler
-from apsched.exceptions import (
-    AliasLookupError,
-    JobLookupError,
-    JobStoreUnavailableError,
-    RunLookupError,
-    SchedulerNotRunningError,
-)
+from apsched.exceptions import AliasLookupError, TransientJobError
 from apsched.jobstores.base import JobStore
 from apsched.schedulers.base import BaseScheduler
 from apsched.web import calendar
-from apsched.web.backend import Backend, open_store
+from apsched.web.backend import Backend, CursorError, open_store
 from apsched.web.pages import routes
-from apsched.web.refusals import RefusedError
+from apsched.web.refusals import STATUSES, RefusedError
 from apsched.web.rest import manual
 from apsched.web.rest.serving import routes as rest_routes
 from apsched.web.security import SECURITY_HEADERS, Access, Authorize, Guard
@@ -37,15 +31,7 @@ from apsched.web.state import Web
 from apsched.web.templating import refusal_page
 
 HERE = Path(__file__).parent
-STATUS = {  # error -> what is answered
-    JobLookupError: 404,
-    RunLookupError: 404,
-    AliasLookupError: 404,
-    JobStoreUnavailableError: 503,
-    SchedulerNotRunningError: 503,
-    ValueError: 422,
-    TypeError: 422,
-}
+CAUSED_BY_USERS = {**STATUSES, AliasLookupError: 404, CursorError: 422, TransientJobError: 422}  # -> what is answered
 
 
 def create_app(
@@ -113,7 +99,7 @@ def create_app(
         exception_handlers={
             RefusedError: _on_refusal,
             HTTPException: _on_http_error,
-            **dict.fromkeys(STATUS, _on_error),
+            **dict.fromkeys(CAUSED_BY_USERS, _on_error),
             Exception: _on_bug,
         },
         lifespan=lifespan,
@@ -136,7 +122,7 @@ async def _on_http_error(request: Request, exc: Exception) -> Response:
 
 
 async def _on_error(request: Request, exc: Exception) -> Response:
-    status = next(status for kind, status in STATUS.items() if isinstance(exc, kind))
+    status = next(status for kind, status in CAUSED_BY_USERS.items() if isinstance(exc, kind))
     return refusal_page(request.app.state.web, request, RefusedError(status, str(exc)))
 
 

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from apsched.exceptions import (
+    ApschedError,
+    JobLookupError,
+    JobStoreUnavailableError,
+    RunLookupError,
+    SchedulerNotRunningError,
+)
+
+STATUSES: Mapping[type[ApschedError], int] = {  # error -> what a request that meets it is answered
+    JobLookupError: 404,
+    RunLookupError: 404,
+    JobStoreUnavailableError: 503,
+    SchedulerNotRunningError: 503,
+}
+
 
 class RefusedError(Exception):
     """

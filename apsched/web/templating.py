@@ -68,6 +68,10 @@ def _relative(context: Context, moment: datetime | None) -> str:
     return words.relative(moment, context["now"])
 
 
+def _local(moment: datetime) -> str:
+    return f"{moment:%a %Y-%m-%d %H:%M:%S %Z}"
+
+
 @pass_context
 def _time_of_day(context: Context, moment: datetime) -> str:
     return f"{moment.astimezone(context['zone']):%H:%M:%S}"
@@ -93,6 +97,7 @@ def _make_environment() -> Environment:
         "clock": _clock,
         "exact": _exact,
         "relative": _relative,
+        "local": _local,
         "hms": _time_of_day,
         "machine": words.machine,
         "length_of": words.length,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route
 
-from apsched.web.pages import actions, cluster, job, live, load, runs, schedules
+from apsched.web.pages import actions, change, cluster, job, live, load, runs, schedules
 
 
 def routes() -> list[BaseRoute]:
@@ -12,6 +12,8 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/", schedules.schedules),
         Route("/job", job.job),
+        Route("/job/change", change.change, methods=["GET", "POST"]),
+        Route("/job/preview", change.preview),
         Route("/job/remove", job.remove),
         Route("/runs", runs.runs),
         Route("/run", runs.run),

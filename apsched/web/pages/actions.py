@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from apsched.run import Run
 from apsched.web.backend import Backend
+from apsched.web.refusals import RefusedError
 from apsched.web.security import Action, read_form
 from apsched.web.state import Web
 from apsched.web.words import query
@@ -52,7 +53,10 @@ async def pause_job(backend: Backend, form: Mapping[str, str]) -> Done:
 
 async def resume_job(backend: Backend, form: Mapping[str, str]) -> Done:
     """Let the job `id` run again."""
-    job = await backend.resume_job(form.get("id", ""), form.get("store") or None)
+    try:
+        job = await backend.resume_job(form.get("id", ""), form.get("store") or None)
+    except ValueError as exc:  # of a store alone, which keeps it
+        raise RefusedError(409, str(exc)) from None
     if job is None:
         return Done(text=f"{form.get('id')} had no time to come, so it was removed.", page="")
     return Done(text=f"{job.id} is scheduled again.", page=_job(form))
@@ -66,7 +70,8 @@ async def remove_job(backend: Backend, form: Mapping[str, str]) -> Done:
 
 async def cancel_run(backend: Backend, form: Mapping[str, str]) -> Done:
     """Cancel the run `id`."""
-    run = await backend.cancel_run(form.get("id", ""))
+    found = await backend.run(form.get("id", ""), form.get("store") or None)
+    run = await backend.cancel_run(found.run.id)
     return Done(text=f"{run.id} is being cancelled.", page=_run(run, form))
 
 

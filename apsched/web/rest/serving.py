@@ -13,26 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from apsched.exceptions import (
-    ApschedError,
-    JobLookupError,
-    JobStoreUnavailableError,
-    RunLookupError,
-    SchedulerNotRunningError,
-)
-from apsched.web.refusals import RefusedError
+from apsched.exceptions import ApschedError
+from apsched.web.refusals import STATUSES, RefusedError
 from apsched.web.rest.asking import Asked, read_request
 from apsched.web.rest.openapi import openapi_document
 from apsched.web.rest.table import OPERATIONS, Operation
 from apsched.web.state import Web
 
 BASE = "/api"
-STATUSES: Mapping[type[ApschedError], int] = {  # of others of the kind 422
-    JobLookupError: 404,
-    RunLookupError: 404,
-    JobStoreUnavailableError: 503,
-    SchedulerNotRunningError: 503,
-}
 
 logger: logging.Logger = logging.getLogger("apsched.web")
 

@@ -17,6 +17,7 @@ from apsched.triggers.words import describe
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.asking import Asked, values_of_users
 from apsched.web.rest.shapes import TriggerDocument
+from apsched.web.schedules import next_times
 
 DEPTH = 10  # of combinations within combinations
 
@@ -75,11 +76,7 @@ async def describe_trigger(asked: Asked) -> TriggerDocument:
         zone = to_timezone(query["timezone"], "timezone") if "timezone" in query else backend.zone
         begin = query.get("begin", backend.now)
         trigger = make_trigger(query["text"], zone).anchored(begin)
-        times: list[datetime] = []
-        moment = trigger.get_next_fire_time(None, begin)
-        while moment is not None and len(times) < query.get("count", 5):
-            times.append(moment)
-            moment = trigger.get_next_fire_time(moment, moment)
+        times = next_times(trigger, begin, query.get("count", 5))
     return {
         "schedule": query["text"],
         "words": describe(trigger),
