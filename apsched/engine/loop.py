@@ -215,9 +215,9 @@ class StoreLoop:
     async def adopt(self) -> None:
         """Start, or hand back, what the store says this node has claimed and what is not known here."""
         lease = self.membership.lease
-        known = self._runner.ids() | self.recorder.ids()
+        known = self._runner.claims() | self.recorder.claims()
         for plan in await self._store.claimed(lease.node):
-            unknown = [run for run in plan.runs if run.id not in known]
+            unknown = [run for run in plan.runs if (run.id, run.epoch) not in known]
             sound = tuple(run for run in unknown if unreadable_arguments(run) is None)
             for run in unknown:
                 if (reason := unreadable_arguments(run)) is not None:

@@ -92,6 +92,10 @@ class Recorder:
         """Return the ids of the finished runs that are not stored yet."""
         return {finished.run.id for finished in self._finished}
 
+    def claims(self) -> set[tuple[str, int]]:
+        """Return the ids of these runs, each with the epoch of its claim; what is handed back may be claimed anew."""
+        return {(finished.run.id, finished.run.epoch) for finished in self._finished}
+
     def put(self, finished: Finished) -> None:
         """Take a finished run."""
         self.expected -= 1

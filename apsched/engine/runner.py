@@ -177,6 +177,10 @@ class Runner:
         """Return the ids of the runs under way."""
         return {run.id for run in self._under_way}
 
+    def claims(self) -> set[tuple[str, int]]:
+        """Return the ids of the runs under way, each with the epoch of its claim."""
+        return {(run.id, run.epoch) for run in self._under_way}
+
     def wake_for_work(self, wakeup: Wakeup) -> None:
         """Set *wakeup* whenever a run begins after there was none."""
         self._for_work.append(wakeup)

@@ -88,7 +88,9 @@ class Line(MemoryJobStore):
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         await self._reach("finish")
-        return await super().finish(runs)
+        stored = await super().finish(runs)
+        self._answer("finish")
+        return stored
 
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
         await self._reach("runs")

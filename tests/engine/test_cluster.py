@@ -18,7 +18,7 @@ from apsched.events import (
     EVENT_LEASE_LOST,
     EVENT_NODE_LOST,
 )
-from apsched.exceptions import RunFailedError
+from apsched.exceptions import RetryLater, RunFailedError
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.run import DEATH, Outcome
 from apsched.serializers.base import Unstorable
@@ -338,6 +338,26 @@ async def test_what_is_under_way_is_not_started_again_after_a_claim_without_answ
     await clock.advance(60)
 
     assert sorted(began) == ["a", "b"]
+
+
+async def test_an_attempt_whose_claim_got_no_answer_is_found_although_the_end_of_the_last_one_got_none_either(
+    one: Member, clock: VirtualClock, notes: Any
+) -> None:
+    async def work() -> None:
+        notes.time()
+        if len(notes) == 1:
+            one.line.mute = {"finish", "take_due"}
+            raise RetryLater(1)
+
+    await one.scheduler.add_job(work, id="job")
+    await clock.advance(10)
+    one.line.mute = {"finish"}
+    await clock.advance(60)
+    one.line.mute = set()
+    await clock.advance(60)
+
+    assert len(notes) == 2
+    assert await one.outcomes("job") == [(Outcome.SUCCEEDED, 2)]
 
 
 async def test_a_claim_without_answer_whose_arguments_cannot_be_read_has_failed(
