@@ -58,6 +58,8 @@ BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time as
 LANES_REST = 0.25  # seconds between two questions for lanes at least
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
+REPLACED = "the next run replaces it"
+
 QUEUES = {"queue_one", "queue_all"}  # what `overlap` is where runs wait for each other
 
 CLOSED_CODES = {Outcome.MISSED: EVENT_JOB_MISSED, Outcome.COALESCED: EVENT_JOB_COALESCED}
@@ -141,6 +143,7 @@ class StoreLoop:
         self._is_starved = False
         self._waiting: set[str] = set()  # ids of jobs of which runs wait for another attempt
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
+        self._replaced: list[Run] = []  # under way on other nodes, which are to be asked to cancel them
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
         self.outage: Outage = Outage(bus, alias)
         self.last_look: datetime | None = None
@@ -247,6 +250,7 @@ class StoreLoop:
             return
         for plan in plans:
             self._carry_out(plan, lease)
+        await self._cancel_replaced()
         left = self._slots.free(1)
         busy = [alias for alias, slots in left.items() if not slots]
         if _more_may_be_due(plans, free, busy):
@@ -340,7 +344,8 @@ class StoreLoop:
 
     def _carry_out(self, plan: Plan, lease: Lease) -> None:
         for run in plan.cancel:
-            self._runner.cancel(run, "the next run replaces it")
+            if not self._runner.cancel(run, REPLACED) and self._is_shared:
+                self._replaced.append(run)
         if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
             self._queued.add(plan.job.id)
         started = plan.runs
@@ -350,6 +355,12 @@ class StoreLoop:
             self._start(plan, started, lease)
         elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
             self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=plan.job.id, jobstore=self._alias))
+
+    async def _cancel_replaced(self) -> None:
+        while self._replaced:
+            if await self._store.ask_to_cancel(self._replaced[-1], REPLACED):
+                self._hint()
+            self._replaced.pop()
 
     def _sort_out(self, plan: Plan) -> tuple[Run, ...]:
         """Tell what does not run now, and return what does."""

@@ -204,6 +204,25 @@ async def test_cancel_running_cancels_what_runs_and_starts_the_next(
     assert "replaces it" in (replaced.reason or "")
 
 
+async def test_cancel_running_cancels_what_runs_on_another_node(clock: VirtualClock) -> None:
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(clock.sleep, "interval", [1000], seconds=100, id="job", overlap="cancel_running")
+        await clock.advance(101)
+        await one.scheduler.pause()
+        await two.scheduler.resume()
+
+        await clock.advance(105)
+
+        runs = await two.scheduler.get_runs("job")
+        assert [(run.node, run.outcome) for run in runs] == [
+            (two.scheduler.node, Outcome.RUNNING),
+            (one.scheduler.node, Outcome.CANCELLED),
+        ]
+        assert "replaces it" in (runs[1].reason or "")
+
+
 @pytest.mark.parametrize("verb", ["remove_job", "remove_all_jobs"])
 async def test_pending_runs_of_a_removed_job_are_cancelled_one_event_each(
     scheduler: AsyncScheduler, clock: VirtualClock, notes: Any, verb: str
