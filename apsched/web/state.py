@@ -9,6 +9,7 @@ from starlette.requests import Request
 from apsched.web.backend import Backend
 from apsched.web.refusals import RefusedError
 from apsched.web.security import Access
+from apsched.web.sightings import Sightings
 from apsched.web.words import zone_name
 
 
@@ -19,11 +20,13 @@ class Web:
     Attributes:
         access: Who may do what.
         title: Heads the pages.
+        sightings: What was seen of nodes.
     """
 
     def __init__(self, *, access: Access, title: str, zone: tzinfo | None) -> None:
         self.access = access
         self.title = title
+        self.sightings = Sightings()
         self._zone = zone
         self._backend: Backend | None = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import attrs
 from starlette.requests import Request
@@ -14,10 +13,10 @@ from apsched.web.backend import Backend, JobQuery, StoredNode
 from apsched.web.pages.view import job_rows, link, since
 from apsched.web.state import Web
 from apsched.web.templating import page
+from apsched.web.words import length
 
 QUARANTINED = 50  # of a page
 PATIENCE = 1.5  # leases without a sign of life
-AHEAD = timedelta(seconds=2)  # by which the clock of a node may be ahead without a word
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +34,7 @@ class NodeRow:
         kind: The color of that.
         is_here: Whether it is the scheduler of this process.
         is_watched: Whether it gives signs of life, since other processes may share its store.
-        ahead: By how many seconds at least its clock is ahead of this one; None if that cannot be seen.
+        clock: How its clock differs from that of this process, in words; "" if that cannot be seen.
     """
 
     known: StoredNode
@@ -47,7 +46,7 @@ class NodeRow:
     kind: str
     is_here: bool
     is_watched: bool
-    ahead: float | None
+    clock: str
 
 
 @attrs.frozen(kw_only=True)
@@ -62,12 +61,14 @@ class StoreRow:
 
 async def nodes(request: Request) -> Response:
     """Show the nodes."""
-    backend = Web.of(request).backend
+    web = Web.of(request)
+    backend = web.backend
     known = await backend.nodes()
+    seen = web.sightings.look(known, backend.now)
     return page(
         request,
         "nodes.html",
-        rows=[_node(backend, each) for each in known],
+        rows=[_node(backend, each, seen[each.store, each.node.id].ahead) for each in known],
         stores=await _stores(backend, known),
         health=await backend.health(),
     )
@@ -109,7 +110,7 @@ async def _stores(backend: Backend, nodes: Sequence[StoredNode]) -> list[StoreRo
     ]
 
 
-def _node(backend: Backend, known: StoredNode) -> NodeRow:
+def _node(backend: Backend, known: StoredNode, ahead: float | None) -> NodeRow:
     node, now = known.node, backend.now
     host, _, rest = node.id.partition(":")
     age = since(node.seen_at, now) or 0.0
@@ -132,5 +133,5 @@ def _node(backend: Backend, known: StoredNode) -> NodeRow:
         kind=kind,
         is_here=is_here,
         is_watched=is_watched,
-        ahead=(node.seen_at - now).total_seconds() if node.seen_at - now > AHEAD else None,
+        clock="" if ahead is None else f"at least {length(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}",
     )
