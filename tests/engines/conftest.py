@@ -11,6 +11,6 @@ import os
 
 import pytest
 
-pytest.register_assert_rewrite("apsched.testing.contract")
+pytest.register_assert_rewrite("apsched.testing.contract", "tests.engines.elsewhere")
 
 collect_ignore_glob = [] if os.environ.get("APSCHED_TEST_ENGINES") else ["test_*.py"]

@@ -16,16 +16,15 @@ import pytest
 import redis
 from celery import Celery
 
-from apsched import AsyncScheduler, Outcome
 from apsched.exceptions import ExecutorRefusedError, UnstorableError, WorkerDiedError
 from apsched.executors.base import Executor
 from apsched.executors.celery import CeleryExecutor, register
 from apsched.serializers import Unstorable
 from apsched.testing import _callables as these
-from apsched.testing.contract import ExecutorContract
 from apsched.testing.contract.executor import make_call
 from tests.engines import calls
 from tests.engines.celery_worker import PROCESSES, ROOT, CeleryWorker, make_app, start_celery
+from tests.engines.elsewhere import ElsewhereTests
 from tests.engines.outcomes import Outcomes, until_taken
 from tests.servers import Redis, start_redis
 
@@ -42,12 +41,16 @@ async def executor(worker: CeleryWorker) -> AsyncIterator[CeleryExecutor]:
         yield executor
 
 
-class TestCeleryExecutor(ExecutorContract):
-    is_in_this_process = False
+class TestCeleryExecutor(ElsewhereTests):
+    busy = PROCESSES
 
     @pytest.fixture(autouse=True)
     def know_app(self, worker: CeleryWorker) -> None:
         self.app = worker.app
+
+    @pytest.fixture
+    def description(self) -> dict[str, Any]:
+        return {"type": "celery", "app": self.app}
 
     def make_executor(self) -> Executor:
         return CeleryExecutor(self.app)
@@ -61,18 +64,6 @@ class TestCeleryExecutor(ExecutorContract):
 @pytest.mark.parametrize("value", [{"a": (1, 2.5, None)}, datetime(2026, 7, 1, tzinfo=UTC), timedelta(1), b"\x00", "ä"])
 async def test_closed_types_travel_both_ways(executor: CeleryExecutor, value: object) -> None:
     assert await executor.execute(make_call(calls.give_back, value)) == value
-
-
-async def test_an_error_has_the_traceback_in_the_worker(executor: CeleryExecutor) -> None:
-    with pytest.raises(LookupError, match="nothing there") as caught:
-        await executor.execute(make_call(these.fail, "nothing there"))
-
-    assert "in fail" in caught.value.__notes__[0]
-
-
-async def test_an_error_that_cannot_be_made_again_is_told_by_its_text(executor: CeleryExecutor) -> None:
-    with pytest.raises(RuntimeError, match=r"UnusualError: 7: no luck"):
-        await executor.execute(make_call(these.fail_unusually))
 
 
 async def test_a_result_of_another_type_is_told_of(executor: CeleryExecutor) -> None:
@@ -107,25 +98,6 @@ async def test_a_call_that_is_given_up_ends_its_process(executor: CeleryExecutor
         group.cancel_scope.cancel()
 
     await calls.until(lambda: not Path(f"/proc/{calls.notes(path)[0]}").exists())
-
-
-async def test_a_call_that_is_given_up_before_it_is_entered_never_is(executor: CeleryExecutor, tmp_path: Path) -> None:
-    busy, late = tmp_path / "busy", tmp_path / "late"
-    async with anyio.create_task_group() as group:
-        for _ in range(PROCESSES):
-            group.start_soon(executor.execute, make_call(calls.note_and_wait, str(busy)))
-        await calls.until(lambda: len(calls.notes(busy)) == PROCESSES)
-        call = make_call(calls.note, str(late))
-
-        with anyio.move_on_after(0.5) as scope:
-            await executor.execute(call)
-        busy.unlink()
-
-    assert scope.cancelled_caught
-    assert call.started_at is None
-    for _ in range(PROCESSES):  # they come after it
-        await executor.execute(make_call(these.add_one, 1))
-    assert not late.exists()
 
 
 async def test_a_process_that_dies_fails_its_call_only(executor: CeleryExecutor, tmp_path: Path) -> None:
@@ -236,29 +208,6 @@ async def test_a_worker_that_does_not_know_the_task_refuses(redis_server: Redis)
         async with CeleryExecutor(worker.app) as executor:
             with pytest.raises(ExecutorRefusedError, match="NotRegistered"):
                 await executor.execute(make_call(these.add_one, 1))
-
-
-async def test_a_job_runs_in_a_worker(worker: CeleryWorker) -> None:
-    executors = {"cluster": {"type": "celery", "app": worker.app, "max_concurrent": "4"}}
-    async with AsyncScheduler(executors=executors) as scheduler:
-        await scheduler.add_job(calls.process_id, "cron", hour=3, executor="cluster", id="where")
-        handle = await scheduler.run_job("where")
-
-        assert await handle.result() != os.getpid()
-
-
-async def test_a_job_that_takes_too_long_is_ended(worker: CeleryWorker, tmp_path: Path) -> None:
-    path = tmp_path / "notes"
-    async with AsyncScheduler(executors={"cluster": {"type": "celery", "app": worker.app}}) as scheduler:
-        job = await scheduler.add_job(
-            calls.note_and_wait_for_cancel, "cron", hour=3, args=[str(path)], executor="cluster", timeout=1
-        )
-        handle = await scheduler.run_job(job.id)
-
-        run = await handle.wait()
-
-        assert run.outcome is Outcome.TIMED_OUT
-        await calls.until(lambda: len(calls.notes(path)) == 2)
 
 
 def test_an_app_without_redis_is_refused() -> None:

@@ -6,19 +6,19 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from apsched import AsyncScheduler, Outcome
 from apsched.exceptions import ExecutorRefusedError, WorkerDiedError
 from apsched.executors.base import Executor
 from apsched.executors.dask import DaskExecutor
 from apsched.testing import _callables as these
-from apsched.testing.contract import ExecutorContract
 from apsched.testing.contract.executor import make_call
 from tests.engines import calls
 from tests.engines.dask_cluster import THREADS, DaskCluster, start_dask
+from tests.engines.elsewhere import ElsewhereTests
 from tests.engines.outcomes import Outcomes, until_taken
 
 BUSY = 2 * THREADS  # calls that fill the cluster
@@ -42,27 +42,19 @@ async def executor(shared_cluster: DaskCluster) -> AsyncIterator[DaskExecutor]:
         yield executor
 
 
-class TestDaskExecutor(ExecutorContract):
-    is_in_this_process = False
+class TestDaskExecutor(ElsewhereTests):
+    busy = BUSY
 
     @pytest.fixture(autouse=True)
     def know_cluster(self, shared_cluster: DaskCluster) -> None:
         self.address = shared_cluster.address
 
+    @pytest.fixture
+    def description(self) -> dict[str, Any]:
+        return {"type": "dask", "address": self.address}
+
     def make_executor(self) -> Executor:
         return DaskExecutor(self.address)
-
-
-async def test_an_error_has_the_traceback_on_the_worker(executor: DaskExecutor) -> None:
-    with pytest.raises(LookupError, match="nothing there") as caught:
-        await executor.execute(make_call(these.fail, "nothing there"))
-
-    assert "in fail" in caught.value.__notes__[0]
-
-
-async def test_an_error_that_cannot_be_pickled_is_told_by_its_text(executor: DaskExecutor) -> None:
-    with pytest.raises(RuntimeError, match=r"UnusualError: 7: no luck"):
-        await executor.execute(make_call(these.fail_unusually))
 
 
 async def test_what_cannot_be_pickled_fails_its_own_call_only(executor: DaskExecutor) -> None:
@@ -83,25 +75,6 @@ async def test_a_coroutine_function_that_is_given_up_is_cancelled_on_its_worker(
         group.cancel_scope.cancel()
 
     await calls.until(lambda: len(calls.notes(path)) == 2)
-
-
-async def test_a_call_that_is_given_up_before_it_is_entered_never_is(executor: DaskExecutor, tmp_path: Path) -> None:
-    busy, late = tmp_path / "busy", tmp_path / "late"
-    async with anyio.create_task_group() as group:
-        for _ in range(BUSY):
-            group.start_soon(executor.execute, make_call(calls.note_and_wait, str(busy)))
-        await calls.until(lambda: len(calls.notes(busy)) == BUSY)
-        call = make_call(calls.note, str(late))
-
-        with anyio.move_on_after(0.5) as scope:
-            await executor.execute(call)
-        busy.unlink()
-
-    assert scope.cancelled_caught
-    assert call.started_at is None
-    for _ in range(BUSY):  # they come after it
-        await executor.execute(make_call(these.add_one, 1))
-    assert not late.exists()
 
 
 async def test_a_worker_that_dies_fails_what_it_had_entered_and_that_is_not_run_again(
@@ -152,26 +125,3 @@ async def test_an_executor_whose_cluster_is_away_refuses_calls(own_cluster: Dask
 
         own_cluster.start()
         await until_taken(executor)
-
-
-async def test_a_job_runs_on_the_cluster(shared_cluster: DaskCluster) -> None:
-    executors = {"cluster": {"type": "dask", "address": shared_cluster.address, "max_concurrent": "4"}}
-    async with AsyncScheduler(executors=executors) as scheduler:
-        await scheduler.add_job(os.getpid, "cron", hour=3, executor="cluster", id="where")
-        handle = await scheduler.run_job("where")
-
-        assert await handle.result() != os.getpid()
-
-
-async def test_a_job_that_takes_too_long_is_ended(shared_cluster: DaskCluster, tmp_path: Path) -> None:
-    path = tmp_path / "notes"
-    async with AsyncScheduler(executors={"cluster": {"type": "dask", "address": shared_cluster.address}}) as scheduler:
-        job = await scheduler.add_job(
-            calls.note_and_wait_for_cancel, "cron", hour=3, args=[str(path)], executor="cluster", timeout=1
-        )
-        handle = await scheduler.run_job(job.id)
-
-        run = await handle.wait()
-
-        assert run.outcome is Outcome.TIMED_OUT
-        await calls.until(lambda: len(calls.notes(path)) == 2)

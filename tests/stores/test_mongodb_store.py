@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
@@ -21,7 +20,6 @@ from anyio import to_thread
 from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import PyMongoError
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from apsched._bridge import Bridge
 from apsched.engine.make_job import refuse, replace
@@ -61,6 +59,7 @@ from apsched.testing.contract._values import (
 )
 from tests.servers import MongoDB, Proxy, start_mongodb_standalone
 from tests.stores.calls import beat_apart, done, patiently
+from tests.stores.mongodb_statements import Statements
 
 RUNNING, PENDING, SUCCEEDED = Outcome.RUNNING, Outcome.PENDING, Outcome.SUCCEEDED
 LONG_AGO = ObjectId("5e0000000000000000000000")  # of the year 2019
@@ -378,20 +377,6 @@ async def test_a_network_that_swallows_ends_calls_by_the_deadline(
 
 
 # statements
-
-
-class Statements(CommandListener):
-    """Counts what is sent to the server."""
-
-    def __init__(self) -> None:
-        self.sent: Counter[str] = Counter()
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.sent[event.command_name] += 1
-
-    def succeeded(self, event: CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: CommandFailedEvent) -> None: ...
 
 
 async def test_a_batch_takes_as_many_statements_as_one_run(url: str) -> None:

@@ -12,7 +12,6 @@ import attrs
 import pymongo
 import pytest
 from bson import Int64, ObjectId
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from apsched.job import Job
 from apsched.jobstores._mongodb import deciding, following
@@ -45,24 +44,11 @@ from apsched.testing.contract._values import (
 )
 from apsched.triggers.after import NEVER, After
 from tests.servers import MongoDB
+from tests.stores.mongodb_statements import Statements
 
 LATER = T0 + timedelta(seconds=30)
 LONG_AGO = ObjectId("5e0000000000000000000000")  # of the year 2019
 ATTEMPT = Attempt(number=1, outcome=FAILED, node="a", started_at=T0, finished_at=T0 + TICK, error="ValueError")
-
-
-class Statements(CommandListener):
-    """Counts what is sent to the server."""
-
-    def __init__(self) -> None:
-        self.sent: Counter[str] = Counter()
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.sent[event.command_name] += 1
-
-    def succeeded(self, event: CommandSucceededEvent) -> None: ...
-
-    def failed(self, event: CommandFailedEvent) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -16,21 +16,15 @@ from apsched.triggers.combining import AndTrigger, BaseCombiningTrigger, OrTrigg
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
+from tests.unit.triggers.walking import NOW, walk
 
 BERLIN = ZoneInfo("Europe/Berlin")
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 def hours(trigger: BaseTrigger, count: int, now: datetime = NOW) -> list[float]:
     """Return the first fire times, in hours from NOW."""
-    times: list[datetime] = []
-    while len(times) < count:
-        following = trigger.get_next_fire_time(times[-1] if times else None, now)
-        if following is None:
-            break
-        times.append(following)
-    return [(time - NOW) / HOUR for time in times]
+    return [(time - NOW) / HOUR for time in walk(trigger, count, now)]
 
 
 def every(interval: float, start: float = 0, **more: Any) -> IntervalTrigger:

@@ -9,23 +9,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apsched.triggers.base import BaseTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
+from tests.unit.triggers.walking import NOW, walk
 
 BERLIN = ZoneInfo("Europe/Berlin")
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-def walk(trigger: BaseTrigger, count: int, now: datetime = NOW) -> list[datetime]:
-    times: list[datetime] = []
-    while len(times) < count:
-        following = trigger.get_next_fire_time(times[-1] if times else None, now)
-        if following is None:
-            break
-        times.append(following)
-    return times
 
 
 @pytest.mark.parametrize(
