@@ -20,6 +20,8 @@ from apsched.cli.settings import Settings
 from apsched.cli.stores import store_of
 from apsched.engine.make_job import COROUTINE_EXECUTOR, DEFAULT_EXECUTOR
 from apsched.engine.schedule_file import read_schedule
+from apsched.engine.sync import SyncReport
+from apsched.events import EVENT_SCHEDULER_STARTED
 from apsched.schedulers.base import BaseScheduler
 
 KINDS = {"BlockingScheduler", "BackgroundScheduler"}  # not imported: one of them is enough
@@ -80,7 +82,7 @@ def _scheduler(target: str) -> AsyncScheduler | BaseScheduler:
     found: Any = _refs.resolve(target)
     if not isinstance(found, (AsyncScheduler, BaseScheduler)) and callable(found):
         found = found()
-    if isinstance(found, AsyncScheduler) or KINDS & {kind.__name__ for kind in type(found).__mro__}:
+    if isinstance(found, AsyncScheduler) or KINDS & _kinds(found):
         return found  # type: ignore[no-any-return]  # it is one of them
     raise TypeError(
         f"{target} must be an AsyncScheduler, a BlockingScheduler or a BackgroundScheduler, or return one, "
@@ -88,10 +90,14 @@ def _scheduler(target: str) -> AsyncScheduler | BaseScheduler:
     )
 
 
+def _kinds(scheduler: object) -> set[str]:
+    return {kind.__name__ for kind in type(scheduler).__mro__}
+
+
 def _serve(scheduler: BaseScheduler) -> None:
-    """Run a blocking scheduler, or one in the background until a signal comes."""
-    scheduler.start()
-    if not scheduler.running:  # a blocking one has been shut down
+    """Run a blocking scheduler, which heeds signals itself, or one in the background until a signal comes."""
+    if "BlockingScheduler" in _kinds(scheduler):
+        scheduler.start()
         return
     stopping = threading.Event()
 
@@ -100,8 +106,13 @@ def _serve(scheduler: BaseScheduler) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    scheduler.start()  # a signal that comes meanwhile is noticed, too
     stopping.wait()
-    scheduler.shutdown()
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        scheduler.shutdown()
+    except KeyboardInterrupt:
+        scheduler.shutdown(wait=False)
 
 
 async def _serve_file(settings: Settings, path: Path) -> None:
@@ -114,13 +125,32 @@ async def _serve_file(settings: Settings, path: Path) -> None:
         timezone=settings.zone,
         start_paused=True,  # until the store holds what the file says
     )
-    async with scheduler:
-        report = await scheduler.sync(jobs, owner=path.name)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(scheduler.run)
-            await anyio.wait_all_tasks_blocked()  # signals are noticed from here on
-            for said in ("added", "changed", "removed"):
-                for job_id in getattr(report, said):
-                    click.echo(f"{said} {printable(job_id)}")
+    started = anyio.Event()
+    errors: list[Exception] = []
+
+    async def fill_store() -> None:
+        await started.wait()
+        try:
+            _tell(await scheduler.sync(jobs, owner=path.name))
             click.echo(f"{len(jobs)} jobs of {printable(str(path))} are served.")
             await scheduler.resume()
+        except Exception as exc:
+            errors.append(exc)
+            scheduler.stop()
+
+    await scheduler.add_listener(lambda event: started.set(), EVENT_SCHEDULER_STARTED)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fill_store)
+        try:
+            await scheduler.run()  # notices signals while the store is opened and filled, too
+        except Exception as exc:
+            errors.append(exc)
+        tasks.cancel_scope.cancel()
+    if errors:
+        raise errors[0]  # as it is, in no group
+
+
+def _tell(report: SyncReport) -> None:
+    for said in ("added", "changed", "removed"):
+        for job_id in getattr(report, said):
+            click.echo(f"{said} {printable(job_id)}")
