@@ -61,7 +61,9 @@ def _ask(
             async with open_desk(settings_in(ctx)) as desk:
                 found.update(await find(desk))
 
+    level = logging.root.manager.disable
     logging.disable()
     with suppress(Exception):
         anyio.run(main)
+    logging.disable(level)
     return [CompletionItem(each, help=words) for each, words in found.items() if each.startswith(incomplete)]

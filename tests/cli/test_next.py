@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -136,59 +134,6 @@ def test_the_example_of_the_documentation_is_what_is_printed(shell: Shell) -> No
     line, _, printed = page.partition("```console\n$ apsched ")[2].partition("```")[0].partition("\n")
 
     assert shell(*shlex.split(line)).out == printed
-
-
-def test_a_shell_can_complete_commands() -> None:
-    asked = {"_APSCHED_COMPLETE": "bash_complete", "COMP_WORDS": "apsched si", "COMP_CWORD": "1"}
-
-    done = subprocess.run(
-        [sys.executable, "-m", "apsched.cli"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
-    )
-
-    assert (done.returncode, done.stdout) == (0, "plain,simulate\n")
-
-
-def completed(shell_name: str, line: str) -> list[str]:
-    """Return what a shell is told when *line*, without its last word, has been typed and the Tab key comes."""
-    *words, last = line.split(" ")
-    place = last if shell_name == "fish" else str(len(words))
-    asked = {"_APSCHED_COMPLETE": f"{shell_name}_complete", "COMP_WORDS": line, "COMP_CWORD": place}
-    done = subprocess.run(
-        [sys.executable, "-m", "apsched.cli"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return [each for each in done.stdout.splitlines() if each]
-
-
-def test_a_shell_can_complete_the_ids_of_jobs_and_open_runs(store: str, shell: Shell) -> None:
-    assert completed("bash", "apsched show ni") == ["plain,nightly"]
-    assert completed("zsh", "apsched next ni") == ["plain", "nightly", "at 03:00 on Monday to Friday"]
-    assert completed("fish", "apsched pause ni") == ["plain,nightly\tat 03:00 on Monday to Friday"]
-    (run,) = shell("trigger", "weekly", "--json").json["runs"]
-    assert completed("bash", "apsched cancel ") == [f"plain,{run['id']}"]
-
-
-def test_where_there_is_no_store_nothing_is_completed_and_nothing_said(shell: Shell) -> None:
-    assert completed("bash", "apsched show ") == []
-    assert completed("bash", "apsched show --store sqlite:///none.db ") == []
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_completes_when_the_line_of_the_documentation_is_in_its_start_up_file(store: str, shell: Shell) -> None:
-    line = 'eval "$(_APSCHED_COMPLETE=bash_source apsched)"'
-    assert line in (Path(__file__).resolve().parents[2] / "docs/cli.md").read_text(encoding="utf-8")
-    typed = "COMP_WORDS=(apsched show we); COMP_CWORD=2; _apsched_completion apsched; echo ${COMPREPLY[@]}"
-    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-
-    done = subprocess.run(
-        ["bash", "--norc", "-c", f"{line}; {typed}"],  # noqa: S607
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert (done.stdout, done.stderr) == ("weekly\n", "")
 
 
 def test_nothing_heavy_is_imported() -> None:
