@@ -30,6 +30,7 @@ from tests.servers import Proxy
 
 PAUSE = 2.5  # seconds between two faults, on average
 REST = 15.0  # seconds between two faults of the server or the file, which are everybody's
+START_LIMIT = 60.0  # seconds until the first node has started, on a busy machine
 DRAIN_LIMIT = 90.0  # seconds that a node may take to end after SIGTERM
 NODE_FAULTS = ("kill", "freeze", "freeze", "leave")
 NETWORK_FAULTS = ("cut", "hold", "swallow", "hold")
@@ -66,7 +67,7 @@ class Member:
 
 class Driver:
     """
-    Runs nodes and breaks them; to be entered.
+    Runs nodes and breaks them; to be entered, which takes until the first one has started.
 
     Args:
         arena: Where they meet.
@@ -101,6 +102,9 @@ class Driver:
     def __enter__(self) -> Driver:
         for _ in range(self._count):
             self._join()
+        until = time.monotonic() + START_LIMIT
+        while not any(member.has_started for member in self._members) and time.monotonic() < until:
+            time.sleep(0.02)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Add, pause, resume, reschedule and remove jobs while nodes run them, and keep account of what is owed.
+"""Add, pause, resume, reschedule and remove jobs and cancel runs while nodes run them; keep account of what is owed.
 
 Rule 1: what is owed is read inside the transaction that changes the job, so it is certain whoever runs it meanwhile.
 Rule 2: a change that was not answered is made again; a tag with its number tells whether it had been made.
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 
@@ -19,9 +19,13 @@ import anyio
 import attrs
 
 from apsched.clock import SystemClock
-from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError
+from apsched.engine.desk import Desk, opened
+from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError, RunLookupError
 from apsched.job import Job
-from apsched.jobstores.base import JobStore
+from apsched.jobstores.base import JobStore, RunFilter
+from apsched.retry import Retry
+from apsched.run import Outcome
+from apsched.triggers.after import After
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
@@ -40,6 +44,9 @@ KINDS: dict[str, Callable[..., Any]] = {
     "processes": ledger.in_process,
 }
 POLICIES = ("rerun", "abandon")
+OPEN = (Outcome.PENDING, Outcome.RUNNING)
+FEW = 50  # open runs, of which one is cancelled
+FLAW = 0.5  # share of the attempts that fail, of jobs that are retried
 
 
 class Editor:
@@ -53,6 +60,7 @@ class Editor:
 
     Attributes:
         courses: What it has decided, by job id.
+        cancellations: Runs that it has tried to cancel -> the epoch that they had then; None if there was no answer.
         changes: How many changes it has made.
     """
 
@@ -68,6 +76,7 @@ class Editor:
         self._thread = threading.Thread(target=self._serve, name="editor")
         self._failure: BaseException | None = None
         self.courses: dict[str, Course] = {}
+        self.cancellations: dict[str, int | None] = {}
         self.changes: int = 0
 
     def start(self) -> None:
@@ -90,15 +99,16 @@ class Editor:
             self._has_begun.set()
 
     async def _edit(self) -> None:
-        async with make_store(self._url) as store:
-            for job in self._recurring():
+        async with opened(make_store(self._url), UTC) as desk:
+            store = desk.store
+            for job in (*self._followers(), *self._recurring()):
                 await self._add(store, job)
             self._has_begun.set()
             while not self._is_finishing.is_set():
                 await anyio.sleep(min(self._random.expovariate(1 / PAUSE), 3 * PAUSE))
-                await self._change(store)
-            for job_id, course in self.courses.items():
-                if course.stretches[-1].until is None and not isinstance(course.job.trigger, DateTrigger):
+                await self._change(desk)
+            for job_id in self._that_go_on():
+                if self.courses[job_id].stretches[-1].until is None:
                     await self._pause(store, job_id)
 
     # jobs
@@ -106,7 +116,7 @@ class Editor:
     def _recurring(self) -> list[Job]:
         start = self._clock.now().replace(microsecond=0)
         second = CronTrigger(second="*", timezone="UTC")
-        queue = {"coalesce": False, "overlap": "queue_all"}
+        queue: dict[str, Any] = {"coalesce": False, "overlap": "queue_all"}
         one, two, three = (IntervalTrigger(seconds=seconds, timezone="UTC", start_date=start) for seconds in (1, 2, 3))
         short, long = 0.05, 1.5 * self._lease
         return [
@@ -120,9 +130,33 @@ class Editor:
             self._job("long rerun", two, "loop", long, on_crash="rerun"),
             self._job("long abandon", two, "loop", long, on_crash="abandon"),
             self._job("several", one, "loop", 2.0, on_crash="rerun", max_instances=3),
+            self._job("replaced", three, "loop", long, on_crash="rerun", overlap="cancel_running"),
+            self._job("retry rerun", two, "loop", short, FLAW, on_crash="rerun", retry=Retry(3, 1.0)),
+            self._job("retry abandon", two, "threads", 0.3, FLAW, on_crash="abandon", retry=Retry(3, 0.5), **queue),
+            self._job("retry process", three, "processes", 0.3, FLAW, on_crash="rerun", retry=Retry(4, 0.0), **queue),
         ]
 
-    def _job(self, job_id: str, trigger: BaseTrigger, kind: str, seconds: float, **options: Any) -> Job:
+    def _followers(self) -> list[Job]:
+        """Return jobs that follow others of these, which stay for that."""
+        return [
+            self._job("after any", After("retry rerun", "any"), "loop", 0.05, on_crash="rerun"),
+            self._job("after failure", After("retry abandon", "failure"), "threads", 0.05, on_crash="abandon"),
+            self._job("after success", After("retry process", "success"), "loop", 0.3, on_crash="rerun"),
+            self._job("after long", After("long abandon", "any"), "loop", 0.05, on_crash="abandon"),
+            self._job("after after", After("after success", "any"), "processes", 0.05, on_crash="rerun"),
+        ]
+
+    def _that_go_on(self) -> list[str]:
+        """Return the ids of the jobs that have nominal times of their own, for ever."""
+        return [
+            job_id
+            for job_id, course in self.courses.items()
+            if not course.is_removed and not isinstance(course.job.trigger, (DateTrigger, After))
+        ]
+
+    def _job(
+        self, job_id: str, trigger: BaseTrigger, kind: str, seconds: float, flaw: float = 0.0, **options: Any
+    ) -> Job:
         now = self._clock.now()
         first = trigger.get_next_fire_time(None, now)
         assert first is not None
@@ -131,7 +165,7 @@ class Editor:
             name=job_id,
             func=KINDS[kind],
             executor=kind,
-            args=(seconds,),
+            args=(seconds, flaw),
             trigger=trigger,
             next_run_time=first,
             next_nominal_time=first,
@@ -146,14 +180,13 @@ class Editor:
 
     # changes
 
-    async def _change(self, store: JobStore) -> None:
-        recurring = [
-            job_id
-            for job_id, course in self.courses.items()
-            if not course.is_removed and not isinstance(course.job.trigger, DateTrigger)
-        ]
-        job_id = self._random.choice(recurring)
-        match self._random.choice(["add", "add", "add", "pause", "reschedule", "replace"]):
+    async def _change(self, desk: Desk) -> None:
+        store = desk.store
+        job_id = self._random.choice(self._that_go_on())
+        is_followed = any(course.job.follows == job_id for course in self.courses.values())
+        match self._random.choice(["add", "add", "add", "cancel", "cancel", "pause", "reschedule", "replace"]):
+            case "cancel":
+                await self._cancel(desk)
             case "add":
                 for job in [self._date() for _ in range(3)]:
                     await self._add(store, job)
@@ -161,14 +194,14 @@ class Editor:
                 await self._restart(store, job_id)
             case "pause":
                 await self._pause(store, job_id)
-            case "reschedule":
-                await self._restart(store, job_id)
-            case _:
+            case "replace" if not is_followed:
                 await self._remove(store, job_id)
                 old = self.courses[job_id].job
                 name = job_id.partition(" #")[0]
                 new_id = f"{name} #{next(self._numbers)}"
-                await self._add(store, self._job(new_id, old.trigger, old.executor, old.args[0], **_options_of(old)))
+                await self._add(store, self._job(new_id, old.trigger, old.executor, *old.args, **_options_of(old)))
+            case _:
+                await self._restart(store, job_id)
         self.changes += 1
 
     async def _add(self, store: JobStore, job: Job) -> None:
@@ -204,6 +237,16 @@ class Editor:
         with suppress(JobLookupError):  # an earlier try had come through
             await _insist(lambda: store.remove(job_id))
 
+    async def _cancel(self, desk: Desk) -> None:
+        """Cancel one of the latest runs that have not ended."""
+        runs = await _insist(lambda: desk.store.runs(RunFilter(outcomes=OPEN), FEW))
+        if runs:
+            run_id = self._random.choice(runs).id
+            self.cancellations[run_id] = None
+            with suppress(RunLookupError):  # it has ended, or an earlier try had come through
+                found = await _insist(lambda: desk.cancel_run(run_id))
+                self.cancellations[run_id] = found.epoch
+
     async def _update(
         self, store: JobStore, job_id: str, trigger: BaseTrigger | None
     ) -> tuple[datetime | None, datetime | None]:
@@ -233,7 +276,7 @@ class Editor:
 
 
 def _options_of(job: Job) -> dict[str, Any]:
-    names = ("on_crash", "overlap", "coalesce", "max_instances")
+    names = ("on_crash", "overlap", "coalesce", "max_instances", "retry")
     return {name: getattr(job, name) for name in names}
 
 

@@ -13,16 +13,17 @@ from apsched.clock import SystemClock
 from apsched.doctor import examine
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter, RunFilter
-from apsched.run import Outcome, Run
+from apsched.run import Run
 from tests.chaos.arena import Arena, open_arena
-from tests.chaos.checker import Checker, Report
+from tests.chaos.checker import Report, check
 from tests.chaos.driver import Driver
-from tests.chaos.editor import Editor
+from tests.chaos.editor import OPEN, Editor
+from tests.chaos.evidence import Evidence
 from tests.chaos.ledger import read_attempts
 from tests.cluster.stores import make_store
 
 PAGE = 2000
-OPEN = [Outcome.PENDING, Outcome.RUNNING]
+REST = 2.0  # seconds for which nothing may be left; what follows a run may come after its end
 
 
 @attrs.frozen
@@ -69,20 +70,27 @@ def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
             driver.stop()
         runs, findings = _last_look(arena, clock.now())
     attempts = read_attempts(folder / "ledger")
-    report = Checker(editor.courses, runs, attempts, driver.faults, settings.lease, offset).check()
-    report.failures += driver.failures + left + findings
+    evidence = Evidence(editor.courses, runs, attempts, driver.faults, settings.lease, offset, editor.cancellations)
+    report = check(evidence)
+    report = attrs.evolve(report, failures=report.failures + driver.failures + left + findings)
     return report, dict(driver.faults.counts()) | {"changes of jobs": editor.changes}
 
 
 def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[str]:
     """Wait until no run is open and no job goes on; return what is left."""
     until = time.monotonic() + patience
+    since: float | None = None  # when nothing was left
     while True:
         driver.mend()
         runs, jobs = _left(arena)
-        if not runs and not jobs:
+        now = time.monotonic()
+        if runs or jobs:
+            since = None
+        elif since is None:
+            since = now
+        elif now - since > REST:
             return []
-        if time.monotonic() > until:
+        if now > until:
             return [f"stuck: {run}" for run in runs] + [f"stuck: {job!r}, due {job.next_run_time}" for job in jobs]
         time.sleep(0.5)
 
@@ -90,10 +98,14 @@ def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[s
 def _left(arena: Arena) -> tuple[list[Run], list[Job]]:
     async def read() -> tuple[list[Run], list[Job]]:
         async with make_store(arena.url) as store:
-            jobs = [job for job in await store.select(JobFilter()) if job.next_run_time or job.quarantine]
+            jobs = [job for job in await store.select(JobFilter()) if _goes_on(job)]
             return await store.runs(RunFilter(outcomes=OPEN), PAGE), jobs
 
     return anyio.run(read)
+
+
+def _goes_on(job: Job) -> bool:
+    return job.quarantine is not None or (job.next_run_time is not None and job.follows is None)
 
 
 def _last_look(arena: Arena, now: datetime) -> tuple[list[Run], list[str]]:

@@ -25,12 +25,13 @@ class Line:
     One line.
 
     Attributes:
-        what: `"start"` or `"end"`.
+        what: `"start"` or `"end"`; in sessions of chaos also `"failed"` and `"cut short"`.
         job_id: The job.
         run_id: The job and the nominal time.
         node: The node that had the claim.
         epoch: The fencing number of the claim.
         at: When, in seconds.
+        number: That of the attempt.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Line:
     node: str
     epoch: int
     at: float
+    number: int = 1
 
 
 async def work(path: str, seconds: float) -> None:
