@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -180,9 +179,6 @@ class Driver:
     def _judge(self, member: Member) -> None:
         """Say what is wrong with the end of a node that was not killed."""
         status = member.node.wait()
-        if member.asked is not None and status == -signal.SIGTERM:  # which came before the node listened to it
-            self.faults.begin("kill", member.pid, member.asked)
-            status = 0
         if member.asked is not None and member.has_started and status != 0:
             self.failures.append(f"node {member.pid} ended with {status}:\n{member.node.log}")
         elif member.asked is None and member.has_started:

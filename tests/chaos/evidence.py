@@ -29,6 +29,7 @@ class Evidence:
 
     Attributes:
         courses: The same.
+        history: All records.
         runs: Those of jobs that are known, by their ids.
         attempts: Run id -> the starts of that run, in their order.
         faults: The same.

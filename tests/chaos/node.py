@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from apsched import AsyncScheduler
+from apsched.events import EVENT_SCHEDULER_STARTED
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.executors.base import Call, Ending
 from apsched.executors.pool import ProcessPoolExecutor, ThreadPoolExecutor
@@ -43,9 +44,9 @@ async def serve(url: str, lease: float) -> None:
         "processes": TellingProcessPool(2),
     }
     stores = {"default": make_store(url)}
-    async with AsyncScheduler(jobstores=stores, executors=executors, lease=lease, max_idle=MAX_IDLE) as scheduler:
-        print(scheduler.node, flush=True)  # noqa: T201  # a program that talks to its parent
-        await scheduler.run()
+    scheduler = AsyncScheduler(jobstores=stores, executors=executors, lease=lease, max_idle=MAX_IDLE)
+    await scheduler.add_listener(lambda event: print(scheduler.node, flush=True), EVENT_SCHEDULER_STARTED)  # noqa: T201  # talks to its parent
+    await scheduler.run()
 
 
 if __name__ == "__main__":

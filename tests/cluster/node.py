@@ -13,6 +13,7 @@ import threading
 import anyio
 
 from apsched import AsyncScheduler
+from apsched.events import EVENT_SCHEDULER_STARTED
 from apsched.executors.asyncio import AsyncIOExecutor
 from tests.cluster.stores import make_store
 
@@ -23,9 +24,9 @@ MAX_IDLE = 0.5  # seconds; the tests add jobs without telling the nodes
 async def serve(url: str, lease: float) -> None:
     """Run the jobs of the store until SIGTERM."""
     stores, executors = {"default": make_store(url)}, {"asyncio": AsyncIOExecutor(max_concurrent=AT_ONCE)}
-    async with AsyncScheduler(jobstores=stores, executors=executors, lease=lease, max_idle=MAX_IDLE) as scheduler:
-        print(scheduler.node, flush=True)  # noqa: T201  # a program that talks to its parent
-        await scheduler.run()
+    scheduler = AsyncScheduler(jobstores=stores, executors=executors, lease=lease, max_idle=MAX_IDLE)
+    await scheduler.add_listener(lambda event: print(scheduler.node, flush=True), EVENT_SCHEDULER_STARTED)  # noqa: T201  # talks to its parent
+    await scheduler.run()
 
 
 def end_with_parent() -> None:
