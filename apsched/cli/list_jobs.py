@@ -12,7 +12,7 @@ from apsched.cli.settings import Settings
 from apsched.cli.texts import read_tags
 from apsched.job import Job
 from apsched.jobstores.base import JobFilter
-from apsched.triggers.words import describe
+from apsched.triggers.words import describe_for
 
 
 @click.command(
@@ -38,7 +38,7 @@ def command(settings: Settings, tags: tuple[str, ...], limit: int | None, as_jso
                 (
                     (
                         job.id,
-                        describe(job.trigger),
+                        describe_for(job.trigger, desk.zone, job.next_run_time or now),
                         "" if job.follows else clock_text(job.next_run_time, desk.zone),
                         distance(job.next_run_time, now) if _has_time(job) else _state(job),
                     )

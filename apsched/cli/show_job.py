@@ -18,7 +18,7 @@ from apsched.exceptions import JobLookupError
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.run import Run
-from apsched.triggers.words import describe
+from apsched.triggers.words import describe_for
 
 SEARCHED = 10_000  # runs that may answer for a nominal time
 
@@ -83,7 +83,7 @@ def _show(desk: Desk, job: Job, times: list[datetime], runs: list[Run]) -> None:
         "name": job.name,
         "calls": job.func_ref or "",
         "with": _call(job),
-        "when": describe(job.trigger),
+        "when": describe_for(job.trigger, zone, job.next_run_time or now),
         "trigger": repr(job.trigger).strip("<>"),
         "state": state_of(job),
         "why": job.quarantine or "",

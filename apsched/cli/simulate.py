@@ -20,7 +20,7 @@ from apsched.engine.make_job import JobMaker
 from apsched.engine.schedule_file import read_schedule
 from apsched.job import Job, JobDefaults
 from apsched.jobstores.base import JobFilter
-from apsched.triggers.words import describe
+from apsched.triggers.words import describe_for
 
 LIMIT = 1_000_000  # nominal times that are looked at
 LONGEST = timedelta(days=370)
@@ -140,7 +140,8 @@ def _show(jobs: list[Job], load: Load, begin: datetime, end: datetime, zone: tzi
     click.echo(f"From {clock_text(begin, zone)} to {clock_text(end, zone)}, {zone_text(begin, zone)}:")
     click.echo()
     counted = sorted(jobs, key=lambda job: (-load.by_job[job.id], job.id))
-    print_table(("job", "when", "runs"), ((job.id, describe(job.trigger), str(load.by_job[job.id])) for job in counted))
+    rows = ((job.id, describe_for(job.trigger, zone, begin), str(load.by_job[job.id])) for job in counted)
+    print_table(("job", "when", "runs"), rows)
     if not load.by_hour:
         click.echo("\nNothing would run.")
         return

@@ -6,9 +6,10 @@ The words say what the settings say. They are for people: no program should read
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
+from apsched._timezones import timezone_text
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.cron import CronTrigger, Field
 from apsched.triggers.interval import IntervalTrigger
@@ -35,6 +36,18 @@ def describe(trigger: BaseTrigger) -> str:
     if isinstance(trigger, IntervalTrigger):
         return f"every {duration(trigger.interval, one='')}"
     return _other(trigger)
+
+
+def describe_for(trigger: BaseTrigger, zone: tzinfo, moment: datetime) -> str:
+    """
+    Return *trigger* in words for who reads times of *zone*: `at 03:30 every day, in Europe/Berlin`.
+
+    Its own zone is named only if clocks there and in *zone* differ at *moment*, and if it counts by a clock.
+    """
+    own = zone if isinstance(trigger, IntervalTrigger) else getattr(trigger, "timezone", zone)
+    if moment.astimezone(own).utcoffset() == moment.astimezone(zone).utcoffset():
+        return describe(trigger)
+    return f"{describe(trigger)}, in {timezone_text(own)}"
 
 
 def _other(trigger: BaseTrigger) -> str:

@@ -15,7 +15,7 @@ from apsched.job import Job
 from apsched.jobstores.base import RunFilter
 from apsched.run import Report, Run
 from apsched.triggers.after import After
-from apsched.triggers.words import describe
+from apsched.triggers.words import describe_for
 from apsched.web.backend import Backend, StoredRun
 from apsched.web.charts.spark import BARS, sparkline
 from apsched.web.words import KINDS, query, query_of
@@ -101,7 +101,7 @@ async def job_row(backend: Backend, job: Job, zone: tzinfo, *, runs: int = BARS)
         query=query({"id": job.id, "store": job.jobstore}),
         state=state,
         kind=STATE_KINDS[state],
-        words=describe(job.trigger),
+        words=describe_for(job.trigger, zone, job.next_run_time or backend.now),
         runs=last,
         spark=sparkline(last[:BARS], zone, backend.now),
     )

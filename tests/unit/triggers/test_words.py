@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from apsched.triggers.combining import AndTrigger, OrTrigger
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
-from apsched.triggers.words import describe, duration
+from apsched.triggers.words import describe, describe_for, duration
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,15 @@ def test_a_trigger_of_a_user_says_its_own_text() -> None:
             return "moonrise"
 
     assert describe(Moonrise()) == "moonrise"
+
+
+def test_the_zone_of_a_trigger_is_named_where_clocks_there_show_another_time() -> None:
+    winter, summer = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 7, 1, tzinfo=UTC)
+    london = CronTrigger(hour=3, timezone="Europe/London")
+
+    assert describe_for(london, UTC, winter) == "at 03:00 every day"
+    assert describe_for(london, UTC, summer) == "at 03:00 every day, in Europe/London"
+    assert describe_for(IntervalTrigger(hours=1, timezone="Asia/Tokyo"), UTC, summer) == "every hour"
 
 
 def test_a_duration_is_exact() -> None:
