@@ -231,6 +231,11 @@ class AsyncScheduler(JobFiles, Backfills):
         return self._maker.timezone
 
     @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
+    @property
     def state(self) -> int:
         """`STATE_STOPPED`, `STATE_RUNNING` or `STATE_PAUSED`, as in APScheduler 3."""
         if not self._is_started:

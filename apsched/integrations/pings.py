@@ -174,7 +174,7 @@ class Pings:
 
     def _is_well(self) -> bool:
         health = health_of(self._scheduler)
-        _, document = health_document(health, now=self._core._clock.now())
+        _, document = health_document(health, now=self._core.clock.now())
         return bool(document["status"] == "ok")
 
     def _send(self, url: str, body: bytes | None) -> None:

@@ -218,7 +218,7 @@ class _Gauges(Collector):
                 logger.debug("job store %r cannot be asked for its queue: %s", alias, exc)
                 continue
             times = [job.next_run_time for job in jobs if job.next_run_time is not None and job.quarantine is None]
-            lag = (core._clock.now() - min(times)).total_seconds() if times else 0.0
+            lag = (core.clock.now() - min(times)).total_seconds() if times else 0.0
             queues[alias] = len(pending), max(lag, 0.0)
         self._queues = queues
 

@@ -123,7 +123,7 @@ class SentryCrons:
         self._known.pop((event.jobstore, event.job_id), None)
 
     async def _monitor_of(self, jobstore: str, job_id: str) -> _Monitor:
-        now = self._core._clock.monotonic()
+        now = self._core.clock.monotonic()
         known = self._known.get((jobstore, job_id))
         if known is not None and now - known.known_at < KNOWN_FOR:
             return known

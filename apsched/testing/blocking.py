@@ -30,7 +30,7 @@ class BlockingClock:
     """
 
     def __init__(self, scheduler: BaseScheduler) -> None:
-        clock = scheduler._core._clock
+        clock = scheduler._core.clock
         if not isinstance(clock, VirtualClock):
             raise TypeError(f"the clock of the scheduler must be a VirtualClock, got {clock!r}; pass clock= to it")
         self.virtual: VirtualClock = clock

@@ -16,11 +16,7 @@ from typing import Any, TypeVar
 import anyio
 
 from apsched._portal import Portal
-from apsched.clock import SystemClock
-from apsched.engine.desk import Desk
-from apsched.engine.entered import entered
-from apsched.engine.make_job import JobMaker
-from apsched.job import JobDefaults
+from apsched.engine.desk import Desk, opened
 from apsched.jobstores.base import JobStore
 
 T = TypeVar("T")
@@ -39,7 +35,7 @@ class Door:
 
     def __init__(self, make_store: Callable[[], JobStore], timezone: tzinfo) -> None:
         self._make_store = make_store
-        self._maker = JobMaker(JobDefaults(), timezone)
+        self._timezone = timezone
         self._portal = Portal("apsched-door")
         self._opening = threading.Lock()
         self._process = os.getpid()
@@ -71,9 +67,7 @@ class Door:
             self._portal.join(PATIENCE)
 
     async def _serve(self, started: Callable[[], None]) -> None:
-        store = self._make_store()
-        async with entered(store, "the job store"):
-            self._desk = Desk(store, self._maker, SystemClock(), self._maker.timezone)
+        async with opened(self._make_store(), self._timezone) as self._desk:
             self._closing = anyio.Event()
             started()
             await self._closing.wait()
