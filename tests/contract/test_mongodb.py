@@ -46,12 +46,12 @@ class TestMotorOnAReplicaSet(JobStoreContract):
     @pytest.fixture
     async def store(self, replica_set: str) -> AsyncIterator[JobStore]:
         empty(replica_set)
-        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs) as store:
+        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs, timeout=60) as store:
             yield store
 
     @pytest.fixture
     async def other_store(self, store: JobStore, replica_set: str) -> AsyncIterator[JobStore]:
-        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs) as other:
+        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs, timeout=60) as other:
             yield other
 
 
@@ -64,13 +64,13 @@ class TestPymongoOnAStandaloneServer(JobStoreContract):
         client = pymongo.AsyncMongoClient[dict[str, Any]](standalone)
         name = client.get_default_database().name
         async with Bridge() as bridge:  # keeps the event loop that the client belongs to while the store is closed
-            async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs) as store:
+            async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs, timeout=60) as store:
                 yield store
             await bridge.call(client.close)
 
     @pytest.fixture
     async def other_store(self, store: JobStore, standalone: str) -> AsyncIterator[JobStore]:
-        async with MongoDBJobStore(url=standalone, keep_runs=self.keep_runs) as other:
+        async with MongoDBJobStore(url=standalone, keep_runs=self.keep_runs, timeout=60) as other:
             yield other
 
 
@@ -82,12 +82,12 @@ class TestBlockingPymongoOnAReplicaSet(JobStoreContract):
         empty(replica_set)
         with pymongo.MongoClient[dict[str, Any]](replica_set) as client:
             name = client.get_default_database().name
-            async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs) as store:
+            async with MongoDBJobStore(name, client=client, keep_runs=self.keep_runs, timeout=60) as store:
                 yield store
 
     @pytest.fixture
     async def other_store(self, store: JobStore, replica_set: str) -> AsyncIterator[JobStore]:
-        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs) as other:
+        async with MongoDBJobStore(url=replica_set, keep_runs=self.keep_runs, timeout=60) as other:
             yield other
 
 

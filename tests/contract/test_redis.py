@@ -14,12 +14,12 @@ from apsched.testing.contract import JobStoreContract, NotifierContract
 class TestRedisJobStore(JobStoreContract):
     @pytest.fixture
     async def store(self, redis_database: str) -> AsyncIterator[JobStore]:
-        async with RedisJobStore(url=redis_database) as store:
+        async with RedisJobStore(url=redis_database, timeout=60) as store:
             yield store
 
     @pytest.fixture
     async def other_store(self, store: JobStore, redis_database: str) -> AsyncIterator[JobStore]:
-        async with RedisJobStore(url=redis_database) as other:
+        async with RedisJobStore(url=redis_database, timeout=60) as other:
             yield other
 
 
