@@ -9,6 +9,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
+from apsched.engine.backfill import BackfillReport
 from apsched.job import Job, OnCrash, Overlap
 from apsched.jobstores.base import Node
 from apsched.retry import Retry
@@ -220,6 +221,27 @@ class NodeDocument(TypedDict):
     running: int
 
 
+class BackfillDocument(TypedDict):
+    """
+    What became of a backfill.
+
+    Attributes:
+        job: The id of the job.
+        nominal_times: The nominal times that it was asked for, in order.
+        dry_run: Whether nothing was run.
+        recorded: How many of them had a record before, and were left as they were.
+        outcomes: How many of the others ended in which outcome.
+        failed: The runs of these that did not succeed, in the order of their ends.
+    """
+
+    job: str
+    nominal_times: list[Instant]
+    dry_run: bool
+    recorded: int
+    outcomes: dict[str, int]
+    failed: list[RunDocument]
+
+
 def job_document(job: Job, store: str = STORE) -> JobDocument:
     """Return what is told of a job, which is in the store of the alias *store*."""
     return {
@@ -323,6 +345,18 @@ def node_document(node: Node, running: int, store: str = STORE) -> NodeDocument:
         "lease": node.lease,
         "is_dead": node.is_dead,
         "running": running,
+    }
+
+
+def backfill_document(report: BackfillReport, store: str = STORE, *, dry_run: bool) -> BackfillDocument:
+    """Return what is told of a backfill of a job, which is in the store of the alias *store*."""
+    return {
+        "job": report.job_id,
+        "nominal_times": [instant(moment) for moment in report.nominal_times],
+        "dry_run": dry_run,
+        "recorded": report.recorded,
+        "outcomes": {outcome.value: count for outcome, count in report.outcomes.items()},
+        "failed": [run_document(run, store) for run in report.failed],
     }
 
 

@@ -6,11 +6,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from apsched._documents import run_document
+from apsched._documents import backfill_document
 from apsched.cli.completion import complete_jobs
 from apsched.cli.desk import Desk, at_desk
 from apsched.cli.options import JSON, examples, with_settings
-from apsched.cli.output import clock_text, instant, print_json, printable
+from apsched.cli.output import clock_text, print_json, printable
 from apsched.cli.settings import Settings
 from apsched.cli.texts import read_time
 from apsched.engine.backfill import BackfillReport
@@ -55,16 +55,7 @@ def command(settings: Settings, job_id: str, begin: str, end: str, parallel: int
 
     report = at_desk(settings, work)
     if as_json:
-        print_json(
-            {
-                "job": report.job_id,
-                "nominal_times": [instant(moment) for moment in report.nominal_times],
-                "dry_run": dry_run,
-                "recorded": report.recorded,
-                "outcomes": {outcome.value: count for outcome, count in report.outcomes.items()},
-                "failed": [run_document(run) for run in report.failed],
-            }
-        )
+        print_json(backfill_document(report, dry_run=dry_run))
     elif dry_run:
         _tell_times(report, settings)
     else:
@@ -85,7 +76,6 @@ def _tell(report: BackfillReport) -> None:
     parts = ", ".join(f"{count} {outcome.value}" for outcome, count in sorted(report.outcomes.items()))
     click.echo(f"{made} runs made up for" + (f": {parts}" if parts else "") + f"; {report.recorded} had a record.")
     for run in report.failed[:SHOWN]:
-        why = run.reason or (run.error or "no reason is known").strip().splitlines()[-1]
-        click.echo(printable(f"{run.id} {run.outcome.value}: {why}"))
+        click.echo(printable(f"{run.id} {run.outcome.value}: {run.why or 'no reason is known'}"))
     if len(report.failed) > SHOWN:
         click.echo(f"... and {len(report.failed) - SHOWN} more that did not succeed")

@@ -36,6 +36,7 @@ from apsched._timezones import local_timezone
 from apsched.async_scheduler import AsyncScheduler
 from apsched.clock import Clock
 from apsched.doctor import Finding, examine
+from apsched.engine.backfill import BackfillReport
 from apsched.engine.desk import STORE_ALIAS, Desk, opened
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.health import Health
@@ -211,7 +212,7 @@ class Backend:
     @property
     def clock(self) -> Clock:
         """The clock of the scheduler."""
-        return self._verbs.clock if isinstance(self._verbs, Desk) else self._verbs._clock
+        return self._verbs.clock
 
     @property
     def now(self) -> datetime:
@@ -512,6 +513,24 @@ class Backend:
         if isinstance(self._verbs, Desk):
             return await self._verbs.run_job(job_id, store, args=args, kwargs=kwargs)
         return (await self._verbs.run_job(job_id, store, args=args, kwargs=kwargs)).run
+
+    @carried
+    async def backfill(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        store: str | None = None,
+        *,
+        max_parallel: int = 1,
+        dry_run: bool = False,
+    ) -> BackfillReport:
+        """Run a job for nominal times of the past that have no record, and wait; see `AsyncScheduler.backfill`."""
+        if isinstance(self._verbs, Desk):
+            return await self._verbs.backfill(job_id, start, end, max_parallel=max_parallel, dry_run=dry_run)
+        return await self._verbs.backfill(
+            job_id, start, end, max_parallel=max_parallel, jobstore=store, dry_run=dry_run
+        )
 
     @carried
     async def cancel_run(self, run_id: str) -> Run:

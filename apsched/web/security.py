@@ -29,7 +29,16 @@ from apsched.web.mounting import mounted
 from apsched.web.refusals import RefusedError
 
 Action = Literal[
-    "view", "add_job", "modify_job", "pause_job", "resume_job", "remove_job", "run_job", "cancel_run", "export_jobs"
+    "view",
+    "add_job",
+    "modify_job",
+    "pause_job",
+    "resume_job",
+    "remove_job",
+    "run_job",
+    "backfill_job",
+    "cancel_run",
+    "export_jobs",
 ]
 """What a request wants to do; `view` is all that changes nothing."""
 

@@ -112,12 +112,12 @@ def test_the_buttons_work_and_the_page_follows_by_itself(dashboard: Served, page
     row.get_by_role("button", name="Resume").click()
     expect(row.get_by_role("button", name="Pause")).to_be_visible()
     row.get_by_role("button", name="Run").click()
-    page.get_by_role("link", name="A run of nightly waits for a node.").click()
+    page.get_by_role("link", name="A new run of nightly, for the present time").click()
     expect(page.locator("h1")).to_contain_text("succeeded")
     expect(page.locator("main")).to_contain_text("'done'")
     follow(page)
-    page.get_by_role("button", name="Run again").click()
-    expect(page.get_by_role("status")).to_contain_text("waits for a node")
+    page.get_by_role("button", name="Run now").click()
+    expect(page.get_by_role("status")).to_contain_text("A new run of nightly, for the present time, waits for a node.")
 
 
 @pytest.mark.slow

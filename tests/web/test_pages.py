@@ -169,7 +169,7 @@ async def test_a_run_shows_its_steps_its_error_and_how_often_that_came_before(
     assert "same error as the 2 runs before" in page
     assert "got ready 1.0 s; ran 4.0 s;" in page
     assert "2026-11-21 10:40:05.000 CET" in page
-    assert "Run again" not in page  # its job is gone
+    assert "Run now" not in page  # its job is gone
     assert "same error" not in await text(http, "/run?id=sync@2026-11-21T09:38:00Z")
     await text(http, "/run?id=sync@2026-11-21T09:40:01Z", 404)
     await text(http, "/run?id=nonsense", 404)

@@ -42,7 +42,7 @@ Work = Callable[[Backend, Mapping[str, str]], Awaitable[Done]]
 async def run_job(backend: Backend, form: Mapping[str, str]) -> Done:
     """Queue a run of the job `id`."""
     run = await backend.run_job(form.get("id", ""), form.get("store") or None)
-    return Done(text=f"A run of {run.job_id} waits for a node.", page=_run(run, form))
+    return Done(text=f"A new run of {run.job_id}, for the present time, waits for a node.", page=_run(run, form))
 
 
 async def pause_job(backend: Backend, form: Mapping[str, str]) -> Done:

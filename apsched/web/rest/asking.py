@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import aclosing, contextmanager
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
+import anyio
 import attrs
 from starlette.requests import Request
+from starlette.types import Receive
 
 from apsched.exceptions import ApschedError
 from apsched.web.backend import Backend
@@ -16,6 +18,8 @@ from apsched.web.refusals import RefusedError
 from apsched.web.rest.kinds import fields_of, fit
 from apsched.web.security import LARGEST_BODY
 from apsched.web.state import Web
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -28,17 +32,39 @@ class Asked:
         path: The parts of its path.
         query: What its query says, as its kind has it.
         body: What its body says, as its kind has it.
+        receive: What comes of the client after the body: that it has gone.
     """
 
     web: Web
     path: dict[str, str]
     query: dict[str, Any]
     body: dict[str, Any]
+    receive: Receive
 
     @property
     def backend(self) -> Backend:
         """What is worked on; raises RefusedError if that is not open."""
         return self.web.backend
+
+    async def while_client_waits(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Do *work*, and return what it returns; None if the client has gone, by which it is cancelled."""
+        found: T | None = None
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_gone, tasks.cancel_scope)
+            try:
+                found = await work()
+            except Exception as exc:  # which a task group would wrap
+                failure = exc
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return found
+
+    async def _cancel_when_gone(self, scope: anyio.CancelScope) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
 
 
 @contextmanager
@@ -85,6 +111,7 @@ async def read_request(request: Request, query: Any, body: Any) -> Asked:
         path={name: fit(value, str, name, web.zone) for name, value in request.path_params.items()},
         query=_read_query(request, query, web),
         body={} if body is None else fit(await _read_body(request), body, "the body", web.zone),
+        receive=request.receive,
     )
 
 

@@ -1,10 +1,19 @@
-"""Jobs: list, show, add, change, pause, resume, remove and run them (layer 10)."""
+"""Jobs: list, show, add, change, pause, resume, remove and run them, and make up for the past (layer 10)."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from apsched._documents import STORE, JobDocument, RunDocument, job_document, run_document
+from apsched._documents import (
+    STORE,
+    BackfillDocument,
+    JobDocument,
+    RunDocument,
+    backfill_document,
+    job_document,
+    run_document,
+)
 from apsched.exceptions import AliasLookupError, ConflictingIdError
 from apsched.job import Job
 from apsched.web.backend import JobQuery
@@ -118,6 +127,32 @@ async def run_job(asked: Asked) -> RunDocument:
     with values_of_users():
         run = await asked.backend.run_job(job_id, job.jobstore, **asked.body)
     return run_document(run, job.jobstore or STORE)
+
+
+async def backfill_job(asked: Asked) -> BackfillDocument:
+    """
+    Run a job for the nominal times of the past that have no record, oldest first, and wait for that.
+
+    What has a record is left as it is, whatever its outcome. A client that goes away ends it: no further run is queued,
+    and the same request goes on with what is left.
+    """
+    job_id, body = asked.path["job_id"], asked.body
+    job = await asked.backend.job(job_id, asked.query.get("store"))
+    is_dry = body.get("dry_run", False)
+    work = partial(
+        asked.backend.backfill,
+        job_id,
+        body["start"],
+        body.get("end", asked.backend.now),
+        job.jobstore,
+        max_parallel=body.get("max_parallel", 1),
+        dry_run=is_dry,
+    )
+    with values_of_users():
+        report = await asked.while_client_waits(work)
+    if report is None:
+        raise RefusedError(408, "Nobody waits for the backfill any more, so no further run is queued.")
+    return backfill_document(report, job.jobstore or STORE, dry_run=is_dry)
 
 
 def _document(job: Job) -> JobDocument:

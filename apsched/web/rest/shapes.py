@@ -286,6 +286,23 @@ class NewRun(TypedDict, total=False):
     kwargs: dict[str, Any] | None
 
 
+class NewBackfill(TypedDict):
+    """
+    Which nominal times of the past are made up for.
+
+    Attributes:
+        start: The first one at the earliest.
+        end: The last one at the latest; by default now.
+        max_parallel: How many of the runs may be queued or under way at a time.
+        dry_run: Whether nothing is run, and the answer only tells the nominal times.
+    """
+
+    start: Instant
+    end: NotRequired[Instant]
+    max_parallel: NotRequired[Annotated[int, ("minimum", 1), ("default", 1)]]
+    dry_run: NotRequired[bool]
+
+
 class ExportAsked(TypedDict, total=False):
     """
     Which jobs are exported.

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from apsched._documents import JobDocument, RunDocument
+from apsched._documents import BackfillDocument, JobDocument, RunDocument
 from apsched.web.rest import cluster, files, jobs, runs, shapes, triggers
 from apsched.web.rest.asking import Asked
 from apsched.web.security import Action
@@ -109,6 +109,16 @@ OPERATIONS: tuple[Operation, ...] = (
         returns=RunDocument,
         status=202,
         location="/runs/{id}",
+        problems=(NO_SUCH,),
+    ),
+    Operation(
+        "POST",
+        f"{JOB}/backfill",
+        jobs.backfill_job,
+        action="backfill_job",
+        query=shapes.StoreAsked,
+        body=shapes.NewBackfill,
+        returns=BackfillDocument,
         problems=(NO_SUCH,),
     ),
     Operation(
