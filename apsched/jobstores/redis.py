@@ -37,11 +37,12 @@ from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._notes import notes_to_text
 from apsched.jobstores._redis._connection import Connection
-from apsched.jobstores._redis._packing import rows_of
+from apsched.jobstores._redis._packing import Argument, rows_of
 from apsched.jobstores._redis._rows import (
     CODES,
     ORPHANED_REASON,
     StoredJob,
+    claim_of,
     followed_key_of,
     id_of,
     is_retired,
@@ -214,7 +215,7 @@ class RedisJobStore(BlockingMethods):
                 self._tag[1:-1],
             )
 
-    async def _run(self, name: str, *args: str | bytes | int) -> Any:
+    async def _run(self, name: str, *args: Argument) -> Any:
         if self._connection is None:
             raise JobStoreUnavailableError(f"the job store on Redis at {self._clients.place} is not open; enter it")
         return await self._connection.run(name, *args)
@@ -265,7 +266,7 @@ class RedisJobStore(BlockingMethods):
                 key_of(job.id),
                 expected,
                 state_of(job),
-                micros(job.next_run_time).encode(),
+                micros(job.next_run_time),
                 self._codec.encode(job),
                 (job.quarantine or "").encode("utf-8", "backslashreplace"),
                 job.lane.encode(),
@@ -288,7 +289,7 @@ class RedisJobStore(BlockingMethods):
 
     async def _fetch(self, keys: Sequence[bytes]) -> list[StoredJob | None]:
         """Return the jobs in the list that have these keys."""
-        rows = rows_of(await self._run("fetch", *keys), 3)
+        rows = rows_of(await self._run("fetch", *keys))
         return [
             read_job(self._codec, key, *row) if row[0] and not is_retired(row[0]) else None
             for key, row in zip(keys, rows, strict=True)
@@ -325,7 +326,7 @@ class RedisJobStore(BlockingMethods):
         is_plain = where == JobFilter()
         while limit is None or len(found) < limit:
             count = min(CHUNK, limit - len(found)) if is_plain and limit is not None else CHUNK
-            rows = rows_of(await self._run("select", count, last, score), 5)
+            rows = rows_of(await self._run("select", count, last, score))
             for key, _, state, definition, quarantine in rows:
                 job = read_job(self._codec, key, state, definition, quarantine).job
                 if where.accepts(job) and (limit is None or len(found) < limit):
@@ -338,7 +339,7 @@ class RedisJobStore(BlockingMethods):
     async def _select_expecting(self, where: JobFilter, limit: int | None, after: bytes) -> list[Job]:
         """Return jobs from the index of those that are to succeed now and then."""
         score, reply = await self._run("expecting", after)
-        rows = rows_of(reply, 2)
+        rows = rows_of(reply)
         keys = [key for key, place in rows if not after or (float(place), key) > (float(score or "inf"), after)]
         found: list[Job] = []
         for first in range(0, len(keys), CHUNK):
@@ -378,7 +379,7 @@ class RedisJobStore(BlockingMethods):
                     if each.quarantine is None:
                         free[each.job.lane] -= 1
         except anyio.get_cancelled_exc_class():  # after any other error the node asks what it has claimed
-            await self._undo([run for each in taken for run in each.runs], ())
+            await self._undo([run for each in taken for run in each.runs], owner)
             raise
         return taken
 
@@ -386,7 +387,7 @@ class RedisJobStore(BlockingMethods):
         self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str, *, may_raise: bool
     ) -> tuple[list[Plan], bool]:
         """Claim once; return what was stored, and whether no job was changed by others meanwhile."""
-        look: list[str | bytes | int] = [name_of(owner), micros(now), HOLD // MICROSECOND]
+        look: list[Argument] = [name_of(owner), micros(now), HOLD // MICROSECOND]
         look += self._unfit_args(owner)
         for alias, free in slots.items():
             if free > 0:
@@ -397,13 +398,12 @@ class RedisJobStore(BlockingMethods):
         if reply is None:
             raise LeaseLostError(owner)
         claims = self._read_claims(reply[0])
-        held = [read_job(self._codec, *row, resolve=True) for row in rows_of(reply[1], 3)]
-        marks: dict[Any, bytes] = dict(rows_of(reply[3], 2))  # type: ignore[arg-type]  # they are pairs
+        held = [read_job(self._codec, *row, resolve=True) for row in rows_of(reply[1])]
+        marks: dict[Any, bytes] = dict(rows_of(reply[3]))  # type: ignore[arg-type]  # they are pairs
         for each in [known for known, _ in claims] + held:
             self._unfit.note(each.job, owner, now, marks.get(each.key, b"").decode(errors="replace"))
         if not claims and not held:
             return [], True
-        keys = [stored.key for stored in held]
         planned: list[tuple[StoredJob, Plan]] = []
         stored: list[Plan] = []
         try:
@@ -413,16 +413,16 @@ class RedisJobStore(BlockingMethods):
             with anyio.CancelScope(shield=True):
                 stored = await self._commit(planned, owner)
             await anyio.lowlevel.checkpoint_if_cancelled()
-            if len(planned) < len(held):
-                await self._run("release", *keys)
+            if held and not planned:
+                await self._run("release", name_of(owner))
         except BaseException:
-            await self._undo([*(run for _, run in claims), *(run for _, each in planned for run in each.runs)], keys)
+            await self._undo([*(run for _, run in claims), *(run for _, each in planned for run in each.runs)], owner)
             raise
         return [*sound, *stored], len(stored) == len(planned)
 
     def _read_claims(self, reply: bytes) -> list[tuple[StoredJob, Run]]:
         found = []
-        for key, state, definition, nominal, row, notes in rows_of(reply, 6):
+        for key, state, definition, nominal, row, notes in rows_of(reply):
             stored = read_job(self._codec, key, state, definition, resolve=True)
             run = read_run(self._codec, stored.job.id, nominal, row, notes)
             if run is not None:
@@ -432,13 +432,13 @@ class RedisJobStore(BlockingMethods):
     def _read_open(self, held: Sequence[StoredJob], reply: bytes) -> dict[int, list[Run]]:
         """Return the open runs of each held job by its place."""
         found: dict[int, list[Run]] = {}
-        for place, nominal, row in rows_of(reply, 3):
+        for place, nominal, row in rows_of(reply):
             run = read_run(self._codec, held[int(place)].job.id, nominal, row)
             if run is not None:
                 found.setdefault(int(place), []).append(run)
         return found
 
-    def _unfit_args(self, owner: str) -> list[str | bytes | int]:
+    def _unfit_args(self, owner: str) -> list[Argument]:
         """Return which jobs *owner* has tried in vain, for a script."""
         unfit = self._unfit.of(owner)
         return [len(unfit), *(part for job_id, mark in unfit.items() for part in (key_of(job_id), mark.encode()))]
@@ -502,31 +502,46 @@ class RedisJobStore(BlockingMethods):
     async def _commit_some(self, planned: Sequence[tuple[StoredJob, Plan]], owner: str) -> list[Plan]:
         if not planned:
             return []
-        args: list[str | bytes | int] = [name_of(owner), self._keep_runs]
-        for stored, plan in planned:
-            if plan.quarantine is not None:
-                mark = self._unfit.mark_of(plan.job, owner)
-                kind, reason = (b"", _reason(plan)) if mark is None else (b"M", mark.encode())
-                args += (stored.key, stored.state, stored.executor, kind, reason, 0)
-                continue
-            state, next_run = state_after(stored.state, plan), micros(plan.next_run_time)
-            args += (stored.key, stored.state, stored.executor, state, next_run, len(plan.runs))
-            for run in plan.runs:
-                args.append(micros(run.nominal_time))
-                args += write_run(self._codec, run)
-        answers = await self._run("commit", *args)
+        runs = [run for _, plan in planned for run in plan.runs]
+        nominals = [micros(run.nominal_time) for run in runs]
+        answers = await self._run(
+            "commit",
+            name_of(owner),
+            [stored.key for stored, _ in planned],
+            [stored.state for stored, _ in planned],
+            [self._change(stored, plan, owner) for stored, plan in planned],
+            [micros(plan.next_run_time) for _, plan in planned],
+            [stored.executor for stored, _ in planned],
+            [b"%d" % self._limit(plan.job) for _, plan in planned],
+            [b"%d" % len(plan.runs) for _, plan in planned],
+            nominals,
+            [
+                claim_of(run, nominal) if run.outcome is Outcome.RUNNING else b""
+                for run, nominal in zip(runs, nominals, strict=True)
+            ],
+            [write_run(self._codec, run) for run in runs],
+        )
         if answers is None:
             raise LeaseLostError(owner)
         return [_as_stored(plan, bits) for (_, plan), bits in zip(planned, answers.split(b","), strict=True) if bits]
 
-    async def _undo(self, claims: Sequence[Run], held: Sequence[bytes]) -> None:
-        """Give back what was claimed, or may have been: nobody will be told of it."""
+    def _limit(self, job: Job) -> int:
+        return self._keep_runs if job.keep_runs is None else job.keep_runs
+
+    def _change(self, stored: StoredJob, plan: Plan, owner: str) -> bytes:
+        """Return what the script `commit` makes of the state of a job."""
+        if plan.quarantine is None:
+            return state_after(stored.state, plan)
+        mark = self._unfit.mark_of(plan.job, owner)
+        return b"Q|" + _reason(plan) if mark is None else b"M|" + mark.encode()
+
+    async def _undo(self, claims: Sequence[Run], owner: str) -> None:
+        """Give back what *owner* has claimed, or may have, and what it plans for: nobody will be told of it."""
         runs = [attrs.evolve(run, outcome=PENDING) for run in claims if run.outcome is Outcome.RUNNING]
         try:
             with anyio.move_on_after(self._timeout, shield=True):
-                await self._finish(runs, is_exact=True)
-                if held:
-                    await self._run("release", *held)
+                await self._finish(runs)
+                await self._run("release", name_of(owner))
         except JobStoreUnavailableError:
             logger.debug("claims on Redis at %s could not be given back", self._clients.place, exc_info=True)
 
@@ -538,12 +553,12 @@ class RedisJobStore(BlockingMethods):
         return await self._bridge.call(self._add_run, run)
 
     async def _add_run(self, run: Run) -> Run:
-        _, row = write_run(self._codec, run)
+        row = write_run(self._codec, run)
         key, moves = _known_key(run.job_id), int(run.is_manual)
         reply = await self._run("add_run", key, micros(run.nominal_time), row, self._keep_runs, moves)
         if reply is None:
             raise JobLookupError(run.job_id)
-        ((nominal, taken, notes),) = rows_of(reply, 3)
+        ((nominal, taken, notes),) = rows_of(reply)
         if taken:
             return read_run(self._codec, run.job_id, nominal, taken, notes) or run
         moment = from_micros(int(nominal))
@@ -553,35 +568,38 @@ class RedisJobStore(BlockingMethods):
         answers, followers = await self._bridge.call(self._finish, runs)
         return [run for run, answer in zip(runs, answers, strict=True) if answer] + followers
 
-    async def _finish(
-        self, runs: Sequence[Run], claims: Sequence[Run] | None = None, *, is_exact: bool = False
-    ) -> tuple[list[int], list[Run]]:
+    async def _finish(self, runs: Sequence[Run], claims: Sequence[Run] | None = None) -> tuple[list[int], list[Run]]:
         """
-        Store *runs*, each if its claim, which stands at the same place of *claims*, holds, and those that follow.
+        Store *runs*, each if its claim holds, and those that follow.
 
-        With *is_exact*, another claim of the same node and epoch does not count. Where other jobs follow than this
-        store remembers, the script writes nothing and tells which, and is run again.
+        Where other jobs follow than this store remembers, the script writes nothing and tells which, and is run again.
+
+        Args:
+            runs: The runs.
+            claims: The runs as they were claimed, where *runs* tell no more of that.
 
         Returns:
             What became of each, and the runs that follow.
         """
         if not runs:
             return [], []
-        args: list[str | bytes | int] = [self._keep_runs, len(runs)]
-        notes: list[bytes | str | int] = []
-        for number, (run, claim) in enumerate(zip(runs, runs if claims is None else claims, strict=True), 1):
-            args += (key_of(run.job_id), micros(run.nominal_time), claim.epoch, name_of(claim.node))
-            args.append(micros(claim.claimed_at) if is_exact else "")
-            args += write_run(self._codec, run)
-            if run.attempts or run.report is not None:
-                notes += (number, notes_to_text(run) or "")
-        args.append(len(notes) // 2)
-        args += notes
+        keys = [key_of(run.job_id) for run in runs]
+        nominals = [micros(run.nominal_time) for run in runs]
+        noted = [number for number, run in enumerate(runs, 1) if run.attempts or run.report is not None]
+        args: list[Argument] = [
+            self._keep_runs,
+            keys,
+            nominals,
+            list(map(claim_of, runs if claims is None else claims, nominals)),
+            [write_run(self._codec, run) for run in runs],
+            [b"%d" % number for number in noted],
+            [(notes_to_text(runs[number - 1]) or "").encode() for number in noted],
+        ]
         known: Followers = {}
         if self._followers:
-            known = {key: self._followers[key] for run in runs if (key := key_of(run.job_id)) in self._followers}
+            known = {key: self._followers[key] for key in keys if key in self._followers}
         for _ in range(ATTEMPTS):
-            followers, more = self._follow(runs, known) if known else ([], [])
+            followers, more = self._follow(runs, keys, known) if known else ([], ())
             reply: bytes | list[bytes] = await self._run("finish", *args, *more)
             if isinstance(reply, bytes):
                 answers = [digit - ord("0") for digit in reply]
@@ -592,8 +610,8 @@ class RedisJobStore(BlockingMethods):
         raise self._too_busy(runs[0].job_id)
 
     def _read_followers(self, marks: bytes, rows: bytes) -> Followers:
-        found: Followers = {key: (mark, []) for key, mark in rows_of(marks, 2)}
-        for followed, key, state, definition, quarantine in rows_of(rows, 5):
+        found: Followers = {key: (mark, []) for key, mark in rows_of(marks)}
+        for followed, key, state, definition, quarantine in rows_of(rows):
             if state and not is_retired(state):
                 found[followed][1].append(read_job(self._codec, key, state, definition, quarantine).job)
         return found
@@ -603,21 +621,23 @@ class RedisJobStore(BlockingMethods):
             self._followers = {}
         self._followers = {key: each for key, each in (self._followers | known).items() if each[0]}
 
-    def _follow(self, runs: Sequence[Run], known: Followers) -> tuple[list[Run], list[str | bytes | int]]:
-        """Return the runs that follow *runs*, and what the script `finish` takes of them."""
+    def _follow(
+        self, runs: Sequence[Run], keys: Sequence[bytes], known: Followers
+    ) -> tuple[list[Run], Sequence[list[bytes]]]:
+        """Return the runs that follow *runs*, of jobs with these *keys*, and what the script `finish` takes of them."""
         made: list[Run] = []
-        args: list[str | bytes | int] = [len(known)]
-        for key, (mark, _) in known.items():
-            args += (key, mark)
-        for number, run in enumerate(runs, 1):
-            for job in known.get(key_of(run.job_id), (b"", ()))[1]:
+        origins: list[bytes] = []
+        for number, (run, key) in enumerate(zip(runs, keys, strict=True), 1):
+            for job in known.get(key, (b"", ()))[1]:
                 if (follower := following(job, run)) is not None:
                     made.append(follower)
-                    args += (number, key_of(job.id), write_run(self._codec, follower)[1])
-        return made, args
+                    origins.append(b"%d" % number)
+        marks = [mark for mark, _ in known.values()]
+        rows = [write_run(self._codec, run) for run in made]
+        return made, (list(known), marks, origins, [key_of(run.job_id) for run in made], rows)
 
     async def report(self, runs: Sequence[Run]) -> None:
-        args: list[str | bytes | int] = []
+        args: list[Argument] = []
         for run in runs:
             args += (key_of(run.job_id), micros(run.nominal_time), run.epoch, notes_to_text(run) or "")
         if args:
@@ -628,7 +648,7 @@ class RedisJobStore(BlockingMethods):
         return bool(await self._bridge.call(self._run, "ask", *args))
 
     async def asked_to_cancel(self, owner: str) -> list[Run]:
-        rows = rows_of(await self._bridge.call(self._run, "asked", name_of(owner)), 4)
+        rows = rows_of(await self._bridge.call(self._run, "asked", name_of(owner)))
         return [run for row in rows if (run := self._read_named(*row)) is not None and run.cancel_reason is not None]
 
     # history
@@ -638,29 +658,37 @@ class RedisJobStore(BlockingMethods):
 
     async def _runs(self, where: RunFilter, limit: int, after: Run | None) -> list[Run]:
         if where.job_id is not None or where.outcomes is None or Outcome.SUCCEEDED in where.outcomes:
-            return await self._runs_of(where, "", limit, after)
+            return await self._runs_of(where, b"", limit, after)
         found = []
         for outcome in set(where.outcomes):
-            found += await self._runs_of(where, CODES[outcome], limit, after)
+            if outcome is Outcome.RUNNING:
+                found += await self._runs_under_way(where, after)
+            else:
+                found += await self._runs_of(where, CODES[outcome], limit, after)
         return sorted(found, key=_place, reverse=True)[:limit]
 
-    async def _runs_of(self, where: RunFilter, code: str, limit: int, after: Run | None) -> list[Run]:
+    async def _runs_under_way(self, where: RunFilter, after: Run | None) -> list[Run]:
+        named = [self._read_named(*row) for row in rows_of(await self._run("running"))]
+        runs = [run for run in named if run is not None and where.accepts(run)]
+        return runs if after is None else [run for run in runs if _place(run) < _place(after)]
+
+    async def _runs_of(self, where: RunFilter, code: bytes, limit: int, after: Run | None) -> list[Run]:
         """Return runs from the index of one job, of one outcome (that has one), or of all."""
         try:
             key = b"" if where.job_id is None else key_of(where.job_id)
         except TransientJobError:
             return []
         latest = None if where.until is None else to_micros(where.until)
-        earliest = "-inf" if where.since is None else micros(where.since)
+        earliest = b"-inf" if where.since is None else micros(where.since)
         last = b""
         if after is not None:
-            last = f"{micros(after.nominal_time)}:".encode() + key_of(after.job_id)
+            last = b"%s:%s" % (micros(after.nominal_time), key_of(after.job_id))
             latest = to_micros(after.nominal_time) if latest is None else min(latest, to_micros(after.nominal_time))
         found: list[Run] = []
         while len(found) < limit:
             count = min(CHUNK, limit - len(found)) if where == RunFilter(job_id=where.job_id) else CHUNK
             bound = "+inf" if latest is None else latest
-            rows = rows_of(await self._run("runs", key, code, bound, earliest, last, count), 4)
+            rows = rows_of(await self._run("runs", key, code, bound, earliest, last, count))
             for name, row, notes, cancel_reason in rows:
                 run = self._read_named(name, row, notes, cancel_reason)
                 if run is not None and where.accepts(run) and (after is None or _place(run) < _place(after)):
@@ -697,7 +725,7 @@ class RedisJobStore(BlockingMethods):
         return self._pulse(name_of(node))
 
     @asynccontextmanager
-    async def _pulse(self, name: str) -> AsyncGenerator[Beat]:
+    async def _pulse(self, name: bytes) -> AsyncGenerator[Beat]:
         connection = Connection(self._clients, self._tag, self._timeout)
 
         async def beat() -> bool:
@@ -712,24 +740,24 @@ class RedisJobStore(BlockingMethods):
         reply = await self._bridge.call(self._run, "nodes")
         return [
             Node(
-                id=node_of(name.decode()) or "",
+                id=node_of(name) or "",
                 beat=int(beat),
                 lease=float(lease),
                 started_at=from_micros(int(started)),
                 seen_at=from_micros(int(seen)),
                 is_dead=dead == b"1",
             )
-            for name, beat, lease, started, seen, dead in rows_of(reply, 6)
+            for name, beat, lease, started, seen, dead in rows_of(reply)
         ]
 
     async def reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
         return await self._bridge.call(self._reap, dead, after_crash)
 
     async def _reap(self, dead: Mapping[str, int], after_crash: AfterCrash) -> list[Run]:
-        doomed: list[str | bytes | int] = [part for node, beat in dead.items() for part in (name_of(node), beat)]
+        doomed: list[Argument] = [part for node, beat in dead.items() for part in (name_of(node), beat)]
         settled: list[Run] = []
         followers: list[Run] = []
-        while rows := rows_of(await self._run("reap", CHUNK, *doomed), 7):
+        while rows := rows_of(await self._run("reap", CHUNK, *doomed)):
             doomed = []
             claims, successors = [], []
             for key, state, definition, nominal, row, notes, cancel_reason in rows:

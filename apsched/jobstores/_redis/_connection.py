@@ -9,7 +9,7 @@ import anyio
 
 from apsched._redis_clients import CONNECTION_FAILURES, FAILURES, NoScriptError, RedisClients
 from apsched.exceptions import JobStoreVersionError
-from apsched.jobstores._redis._packing import pack
+from apsched.jobstores._redis._packing import Argument, pack
 from apsched.jobstores._redis._scripts import Script, script
 
 ATTEMPTS = 2  # the second where a connection has broken since it was used last
@@ -31,7 +31,7 @@ class Connection:
         self._timeout = timeout
         self._client = clients.make()
 
-    async def run(self, name: str, *args: str | bytes | int) -> Any:
+    async def run(self, name: str, *args: Argument) -> Any:
         """
         Run the script of that name and return what it returns.
 

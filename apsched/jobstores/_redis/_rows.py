@@ -21,24 +21,25 @@ from apsched.jobstores._notes import notes_from_text
 from apsched.run import Outcome, Plan, Run
 from apsched.serializers.base import Unstorable
 
-CODES: dict[Outcome, str] = {
-    Outcome.PENDING: "P",
-    Outcome.RUNNING: "R",
-    Outcome.SUCCEEDED: "S",
-    Outcome.FAILED: "F",
-    Outcome.TIMED_OUT: "T",
-    Outcome.CANCELLED: "C",
-    Outcome.MISSED: "M",
-    Outcome.SKIPPED: "K",
-    Outcome.COALESCED: "O",
-    Outcome.ABANDONED: "A",
+CODES: dict[Outcome, bytes] = {
+    Outcome.PENDING: b"P",
+    Outcome.RUNNING: b"R",
+    Outcome.SUCCEEDED: b"S",
+    Outcome.FAILED: b"F",
+    Outcome.TIMED_OUT: b"T",
+    Outcome.CANCELLED: b"C",
+    Outcome.MISSED: b"M",
+    Outcome.SKIPPED: b"K",
+    Outcome.COALESCED: b"O",
+    Outcome.ABANDONED: b"A",
 }
-ORPHANED = "X"  # cancelled by a script, since the job was removed
+ORPHANED = b"X"  # cancelled by a script, since the job was removed
 ORPHANED_REASON = "its job was removed before it could start"
 DAMAGED = "its record in the store is damaged"
 
 _OUTCOMES = {code: outcome for outcome, code in CODES.items()} | {ORPHANED: Outcome.CANCELLED}
-_PLAIN = b"[%s,null,1,0,null,null,0]\n"  # what most runs have beside their heads
+_PLAIN = b"%s\n[%s]\n%s"  # a head, when it was due, and the result: all that most runs have
+_OF_MOST = (None, 1, 0, None, None, 0)  # the rest of what stands beside a head
 
 
 @attrs.frozen
@@ -96,20 +97,25 @@ def followed_key_of(job: Job) -> bytes:
 
 
 @lru_cache(1000)
-def name_of(node: str | None) -> str:
+def name_of(node: str | None) -> bytes:
     """Return the id of a node in letters that stand for nothing else."""
-    return quote(node or "", safe=":@", errors="surrogatepass")
+    return quote(node or "", safe=":@", errors="surrogatepass").encode()
 
 
 @lru_cache(1000)
-def node_of(name: str) -> str | None:
+def node_of(name: bytes) -> str | None:
     """Return the node whose `name_of` is *name*."""
-    return unquote(name, errors="surrogatepass") or None
+    return unquote(name.decode(), errors="surrogatepass") or None
 
 
-def micros(moment: datetime | None) -> str:
+def micros(moment: datetime | None) -> bytes:
     """Return *moment* as text, which is empty for None."""
-    return "" if moment is None else str(to_micros(moment))
+    return b"" if moment is None else b"%d" % to_micros(moment)
+
+
+def claim_of(run: Run, nominal: bytes) -> bytes:
+    """Return what stands for the claim of *run*, whose nominal time is *nominal*, while it is under way."""
+    return b"%s/%d/%s/%s" % (nominal, run.epoch, micros(run.claimed_at), name_of(run.node))
 
 
 def state_of(job: Job) -> bytes:
@@ -121,19 +127,20 @@ def state_of(job: Job) -> bytes:
     """
     limit = 0 if job.overlap == "allow" else job.max_instances
     kept = "" if job.keep_runs is None else job.keep_runs
-    text = f"L|{micros(job.next_run_time)}|{micros(job.next_nominal_time)}|{limit}|{kept}|{job.lane}"
     try:
-        return text.encode()
+        lane = job.lane.encode()
     except UnicodeEncodeError:
         reason = "its executor holds characters that cannot be written as UTF-8; use another alias"
         raise TransientJobError(job.id, reason) from None
+    times = micros(job.next_run_time), micros(job.next_nominal_time)
+    return b"L|%s|%s|%d|%s|%s" % (*times, limit, str(kept).encode(), lane)
 
 
 def state_after(state: bytes, plan: Plan) -> bytes:
     """Return what *plan* makes of a state, without revision."""
     _, _, _, _, rest = state.split(b"|", 4)
-    times = f"{micros(plan.next_run_time)}|{micros(plan.next_nominal_time)}".encode()
-    return b"%s|%s|%s" % (b"R" if plan.removes_job else b"L", times, rest)
+    status = b"R" if plan.removes_job else b"L"
+    return b"%s|%s|%s|%s" % (status, micros(plan.next_run_time), micros(plan.next_nominal_time), rest)
 
 
 def is_retired(state: bytes) -> bool:
@@ -164,19 +171,21 @@ def read_job(
     return StoredJob(key, state, executor, job)
 
 
-def write_run(codec: JobCodec, run: Run) -> tuple[str, bytes]:
-    """Return the code of the outcome of *run* and its row, which holds all but the job and the nominal time."""
-    code = CODES[run.outcome]
-    head = (
-        f"{code}|{run.epoch}|{micros(run.claimed_at)}|{micros(run.started_at)}|{micros(run.finished_at)}|"
-        f"{name_of(run.node)}\n"
-    ).encode()
-    due = b"%d" % to_micros(run.due_time)
+def write_run(codec: JobCodec, run: Run) -> bytes:
+    """Return the row of *run*, which holds all but the job and the nominal time."""
+    head = b"%s|%d|%s|%s|%s|%s" % (
+        CODES[run.outcome],
+        run.epoch,
+        micros(run.claimed_at),
+        micros(run.started_at),
+        micros(run.finished_at),
+        name_of(run.node),
+    )
     arguments = codec.encode_arguments(run) if run.args is not None or run.kwargs is not None else None
     result = None if run.retval is None else codec.encode_result(run.retval)
     is_plain = run.count == 1 and not run.is_manual and run.reason is None and run.error is None
     if is_plain and arguments is None and run.first_nominal_time is None:
-        return code, head + _PLAIN % due + (result or b"")
+        return _PLAIN % (head, micros(run.due_time), result or b"")
     body = [
         to_micros(run.due_time),
         None if run.first_nominal_time is None else to_micros(run.first_nominal_time),
@@ -186,7 +195,7 @@ def write_run(codec: JobCodec, run: Run) -> tuple[str, bytes]:
         run.error,
         len(arguments or b""),
     ]
-    return code, head + json.dumps(body).encode() + b"\n" + (arguments or b"") + (result or b"")
+    return b"%s\n%s\n%s%s" % (head, json.dumps(body).encode(), arguments or b"", result or b"")
 
 
 def read_run(
@@ -228,7 +237,7 @@ def read_run(
 
 
 def _read_head(job_id: str, nominal: bytes, head: bytes) -> Run:
-    code, epoch, claimed, started, finished, node = head.decode().split("|")
+    code, epoch, claimed, started, finished, node = head.split(b"|")
     moment = from_micros(int(nominal))
     return Run(
         job_id=job_id,
@@ -245,10 +254,11 @@ def _read_head(job_id: str, nominal: bytes, head: bytes) -> Run:
 
 
 def _read_body(body: bytes) -> tuple[datetime, datetime | None, int | None, bool, str | None, str | None, int]:
-    due, first, count, is_manual, reason, error, size = json.loads(body)
+    due, *rest = json.loads(body)
+    first, count, is_manual, reason, error, size = rest or _OF_MOST
     first = None if first is None else from_micros(first)
     return from_micros(due), first, count, bool(is_manual), reason, error, size
 
 
-def _moment(text: str) -> datetime | None:
+def _moment(text: bytes) -> datetime | None:
     return from_micros(int(text)) if text else None

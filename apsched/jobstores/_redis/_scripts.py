@@ -44,6 +44,7 @@ REPEATABLE = frozenset(
         "reap",
         "release",
         "report",
+        "running",
         "runs",
         "select",
     }

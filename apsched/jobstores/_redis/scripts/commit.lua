@@ -1,109 +1,90 @@
--- Store what was planned for held jobs, each unless its state is another one by now.
--- ARGV: node, how many runs are kept by default; then for each: id, state, executor, its new state without revision ('':
--- quarantined, 'M': marked, since other nodes may run it; the next is why), next run time (none if the job is
--- finished), how many runs, and of each: nominal time, code, run.
--- Returns: nothing if the node is dead; else for each, with commas between: '' if it is left out, or '+' and for each
--- run 1, or 0 if that nominal time is recorded already.
-local node, default = ARGV[1], tonumber(ARGV[2])
+-- Store what was planned for held jobs, each unless its state is another one by now, and hold them no more.
+-- ARGV: node; of each job, in lists: id, state, what becomes of that (the new one without revision, or Q| and why it is
+-- quarantined, or M| and its mark, since other nodes may run it), next run time ('': none), lane, how many runs are
+-- kept, how many there are; and of each of all these, in lists: nominal time, claim ('': none), run.
+-- Returns: nothing if the node is dead; else for each job, with commas between: '' if it is left out, or '+' and for
+-- each run 1, or 0 if that nominal time is recorded already.
+local node, ids, states, rests, next_runs, lanes, limits, counts, nominals, claims, rows = unpack(ARGV)
 if not is_alive(node) then return false end
 
-local plans, ids, names = {}, {}, {}
-local at = 3
-while at <= #ARGV do
-  local id, count = ARGV[at], tonumber(ARGV[at + 5])
-  plans[#plans + 1] = { id = id, first = at, count = count, names = #names }
-  ids[#ids + 1] = id
-  at = at + 6
-  for _ = 1, count do
-    names[#names + 1] = ARGV[at] .. ':' .. id
-    at = at + 3
-  end
-end
-local states, stored, running = read_all('HMGET', STATES, ids), read_all('HMGET', RUNS, names), {}
+local current, running = read_all('HMGET', STATES, ids), {}
 for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
-local history, claims, changed, order, moved, answers, excess, queues = {}, {}, {}, {}, {}, {}, {}, {}
-local finished, idle = {}, {}
-local revision = call('INCRBY', REVISION, #ids) - #ids
-local is_pending, is_new = any_pending(), {}
+local history, changed, order, moved, idle, finished, answers, excess, queues = {}, {}, {}, {}, {}, {}, {}, {}, {}
+local revision = string.format('%d|', call('INCR', REVISION))
+local is_pending = any_pending()
 
 -- The answer to this commit may have been lost, and the client may have sent it again.
-local function is_repeated(plan)
-  for number = 1, plan.count do
-    if stored[plan.names + number] ~= ARGV[plan.first + 5 + 3 * number] then return false end
+local function is_repeated(id, first, last)
+  for run = first, last do
+    if call('HGET', RUNS, nominals[run] .. ':' .. id) ~= rows[run] then return false end
   end
-  return plan.count > 0
+  return last >= first
 end
 
-local function add_runs(plan, kept)
-  local id, bits, of_job = plan.id, '+', {}
-  for number = 1, plan.count do
-    local run = plan.first + 3 + 3 * number
-    local nominal, code, name = ARGV[run], ARGV[run + 1], names[plan.names + number]
-    if stored[plan.names + number] or is_new[name] then
+local function add_runs(id, first, last, limit)
+  local bits, key = '+', HISTORY_OF .. id
+  for run = first, last do
+    local nominal, claim, row = nominals[run], claims[run], rows[run]
+    if call('ZADD', key, nominal, nominal) == 0 then
       bits = bits .. '0'
     else
       bits = bits .. '1'
-      is_new[name] = true
-      put_run(name, nominal, nil, code, ARGV[run + 2])
+      local name = nominal .. ':' .. id
+      local code = claim ~= '' and 'R' or string.sub(row, 1, 1)
+      put_run(name, nominal, nil, code, row)
       history[#history + 1] = nominal
       history[#history + 1] = name
-      of_job[#of_job + 1] = nominal
-      of_job[#of_job + 1] = nominal
       if code == 'R' then
-        running[id] = with(running[id], nominal)
-        claims[#claims + 1] = name
+        running[id] = with(running[id], claim)
       elseif code == 'P' then
-        call('ZADD', PENDING .. id, due_of(ARGV[run + 2]), nominal)
+        call('ZADD', PENDING .. id, due_of(row), nominal)
       end
     end
   end
-  if #of_job > 0 then
-    in_parts('ZADD', HISTORY_OF .. id, of_job)
-    if call('ZCARD', HISTORY_OF .. id) > kept then
-      excess[#excess + 1] = '-inf'
-      excess[#excess + 1] = id
-    end
+  if last >= first and call('ZCARD', key) > limit then
+    excess[#excess + 1] = '-inf'
+    excess[#excess + 1] = id
   end
   return bits
 end
 
-for index, plan in ipairs(plans) do
-  local id, expected, executor, rest, next_run = unpack(ARGV, plan.first, plan.first + 4)
-  if states[index] ~= expected then
-    answers[index] = is_repeated(plan) and '+' .. string.rep('1', plan.count) or ''
-  elseif rest == 'M' then
-    if read_state(expected) then revise(id, expected) end
-    call('HSET', MARKS, id, next_run)
-    answers[index] = '+'
-  elseif rest == '' then
-    if read_state(expected) then revise(id, expected) end
-    call('HSET', QUARANTINE, id, next_run)
-    call('ZREM', DUE .. executor, id)
-    call('ZREM', READY .. executor, id)
+local function listed(lists, key)
+  local list = lists[key] or {}
+  lists[key] = list
+  return list
+end
+
+local last = 0
+for index, id in ipairs(ids) do
+  local rest, next_run, lane, first = rests[index], next_runs[index], lanes[index], last + 1
+  local kind = string.sub(rest, 1, 1)
+  last = last + counts[index]
+  if current[index] ~= states[index] then
+    answers[index] = is_repeated(id, first, last) and '+' .. string.rep('1', last - first + 1) or ''
+  elseif kind == 'Q' or kind == 'M' then
+    local why = string.sub(rest, 3)
+    set_aside(id, states[index], why, kind == 'M' and why or '')
     answers[index] = '+'
   else
-    local status, kept = match(rest, '^([LR])|%-?%d*|%-?%d*|%d+|(%d*)|')
-    answers[index] = add_runs(plan, kept == '' and default or tonumber(kept))
+    answers[index] = add_runs(id, first, last, tonumber(limits[index]))
     changed[#changed + 1] = id
-    changed[#changed + 1] = string.format('%d|%s', revision + index, rest)
-    if status == 'R' then
+    changed[#changed + 1] = revision .. rest
+    if kind == 'R' then
       finished[#finished + 1] = id
     else
       order[#order + 1] = next_run == '' and '+inf' or next_run
       order[#order + 1] = id
     end
     if next_run == '' then
-      local list = idle[executor] or {}
-      idle[executor] = list
+      local list = listed(idle, lane)
       list[#list + 1] = id
-    elseif status ~= 'R' then
-      local list = moved[executor] or {}
-      moved[executor] = list
+    elseif kind ~= 'R' then
+      local list = listed(moved, lane)
       list[#list + 1] = next_run
       list[#list + 1] = id
     end
-    if is_pending or entered.P then queues[#queues + 1] = index end
+    if is_pending or entered.P then queues[#queues + 1] = id end
   end
 end
 
@@ -111,21 +92,18 @@ write_runs()
 write_running(running)
 in_parts('HSET', STATES, changed)
 in_parts('ZADD', ORDER, order)
-for executor, list in pairs(moved) do in_parts('ZADD', DUE .. executor, list) end
+for lane, list in pairs(moved) do in_parts('ZADD', DUE .. lane, list) end
 in_parts('ZADD', HISTORY, history)
-in_parts('SADD', CLAIMS .. node, claims)
-in_parts('ZREM', HELD, ids)
+call('HDEL', HELD, node)
 for part = 1, #excess, MANY do
   call('ZADD', PRUNABLE, 'NX', unpack(excess, part, math.min(part + MANY - 1, #excess)))
 end
-for _, index in ipairs(queues) do
-  local id = ids[index]
+for _, id in ipairs(queues) do
   if call('EXISTS', PENDING .. id) == 1 then line_up(id, get_state(id)) end
 end
 in_parts('ZREM', ORDER, finished)
 in_parts('HDEL', MARKS, finished)
 in_parts('SREM', EXPECTING, finished)
-in_parts('SADD', RETIRED, finished)
-for executor, list in pairs(idle) do in_parts('ZREM', DUE .. executor, list) end
+for lane, list in pairs(idle) do in_parts('ZREM', DUE .. lane, list) end
 bury_all(finished, running, is_pending or entered.P)
 return table.concat(answers, ',')

@@ -1,12 +1,13 @@
 -- What every script begins with: the names of the keys, and how states and runs are read and written.
 --
 -- KEYS[1] is the hash tag. All keys begin with it and so lie in one slot of a cluster; those of jobs, nodes and
--- executors are made here. The arguments come as one text of MessagePack, and long answers go as one text too, since
--- clients in Python take a while for each of thousands of values.
+-- executors are made here. The arguments come as one text of MessagePack, some of them lists, and long answers go as one
+-- text too, since clients in Python take a while for each of thousands of values.
 --
 -- Rule 1: a script finds out first whether it may, and writes after that: an error half-way would leave a half.
--- Rule 2: an instant is the text of its microseconds since 1970, UTC; as a number only where order is all that counts.
--- Rule 3: a damaged value is left as it is and never raises: it must not keep the others from being worked on.
+-- Rule 2: a claim of a run is nominal/epoch/time of the claim/node. It holds as long as it stands in RUNNING.
+-- Rule 3: an instant is the text of its microseconds since 1970, UTC; as a number only where order is all that counts.
+-- Rule 4: a damaged value is left as it is and never raises: it must not keep the others from being worked on.
 
 local call = redis.call
 local match = string.match
@@ -18,7 +19,6 @@ local STATES = TAG .. ':states'            -- hash: job -> revision|status|next 
 local QUARANTINE = TAG .. ':quarantine'    -- hash: job -> why it cannot run
 local MARKS = TAG .. ':marks'              -- hash: job -> why some node cannot run it, which others may
 local ORDER = TAG .. ':order'              -- zset: the jobs by next run time
-local RETIRED = TAG .. ':retired'          -- set: jobs that are finished and have open runs
 local REVISION = TAG .. ':revision'        -- number: the last one given
 local DUE = TAG .. ':due:'                 -- zset of an executor: jobs that are neither paused nor quarantined
 local READY = TAG .. ':ready:'             -- zset of an executor: jobs by when a pending run is due and may start
@@ -27,19 +27,18 @@ local EXPECTING = TAG .. ':expecting'      -- set: jobs that are to succeed now 
 local FOLLOWS = TAG .. ':follows'          -- hash: job -> the job that it follows
 local FOLLOWED = TAG .. ':followed'        -- set: jobs that others follow
 local FOLLOWERS = TAG .. ':followers:'     -- hash of a job: jobs that follow it -> the revision since which they do
-local HELD = TAG .. ':held'                -- zset: jobs that a node is planning for, by when others need not heed that
+local HELD = TAG .. ':held'                -- hash: node -> {when others need not heed it, the jobs that it plans for}
 local RUNS = TAG .. ':runs'                -- hash: nominal:job -> run
 local NOTES = TAG .. ':notes'              -- hash: nominal:job -> earlier attempts at a run, and what it reports
 local ASKED = TAG .. ':asked'              -- hash: nominal:job -> epoch|node|why that node is to cancel that claim
 local HISTORY = TAG .. ':history'          -- zset: the runs by nominal time
 local HISTORY_OF = TAG .. ':history:'      -- zset of a job: its nominal times
 local PENDING = TAG .. ':pending:'         -- zset of a job: the nominal times that wait, by when they are due
-local RUNNING = TAG .. ':running'          -- hash: job -> the nominal times under way, with spaces between
-local OUTCOME = TAG .. ':outcome:'         -- zset of an outcome other than success: its runs by nominal time
+local RUNNING = TAG .. ':running'          -- hash: job -> its claims, which are under way, with spaces between
+local OUTCOME = TAG .. ':outcome:'         -- zset of an outcome but running and success: its runs by nominal time
 local PRUNABLE = TAG .. ':prunable'        -- zset: jobs with more runs than are kept, by when one of them is too old
 local NODES = TAG .. ':nodes'              -- set: the nodes
 local NODE = TAG .. ':node:'               -- hash of a node
-local CLAIMS = TAG .. ':claims:'           -- set of a node: the runs that it has
 
 local MANY = 4000  -- values that one call takes; Lua has room for less than 8000
 
@@ -63,19 +62,19 @@ local function read_all(command, key, names)
   return found
 end
 
--- Join lists of texts, the first of each, the second of each and so on; what is missing is empty. The lengths stand
--- before them.
-local function pack(...)
-  local lists = { ... }
-  local lengths, values = {}, {}
-  for index = 1, #lists[1] do
-    for list = 1, #lists do
-      local value = lists[list][index] or ''
-      lengths[#lengths + 1] = #value
-      values[#values + 1] = value
-    end
+-- Add a row to columns, which are lists; `pack(unpack(columns))` is to follow.
+local function add_row(columns, ...)
+  for place, value in ipairs({ ... }) do
+    local column = columns[place] or {}
+    columns[place] = column
+    column[#column + 1] = value
   end
-  return table.concat(lengths, ',') .. '\n' .. table.concat(values)
+end
+
+-- Return columns of texts as one text of MessagePack, in which Lua does not take long for long texts. A missing text
+-- may be false; where they are all missing, the column may be empty.
+local function pack(...)
+  return cmsgpack.pack({ ... })
 end
 
 local function server_time()
@@ -132,7 +131,7 @@ end
 
 -- Give a state a new revision, so that whoever has read the old one may not change the job any more.
 local function revise(id, text)
-  text = string.format('%d|%s', call('INCR', REVISION), string.sub(text, string.find(text, '|', 1, true) + 1))
+  text = string.format('%d', call('INCR', REVISION)) .. string.sub(text, (string.find(text, '|', 1, true)))
   call('HSET', STATES, id, text)
   return text
 end
@@ -142,16 +141,16 @@ local function count_running(id)
   return text and select(2, string.gsub(text, '%S+', '')) or 0
 end
 
-local function with(text, nominal)
-  return text and text ~= '' and text .. ' ' .. nominal or nominal
+local function with(text, claim)
+  return text and text ~= '' and text .. ' ' .. claim or claim
 end
 
-local function without(text, nominal)
-  if not text or text == nominal then return '' end
-  local padded = ' ' .. text .. ' '
-  local first, last = string.find(padded, ' ' .. nominal .. ' ', 1, true)
-  if not first then return text end
-  return string.sub(string.sub(padded, 1, first) .. string.sub(padded, last + 1), 2, -2)
+-- Return the claims in that text but this one; nothing if it is not there.
+local function without(text, claim)
+  if text == claim then return '' end
+  local padded = ' ' .. (text or '') .. ' '
+  local first, last = string.find(padded, ' ' .. claim .. ' ', 1, true)
+  return first and string.sub(string.sub(padded, 1, first) .. string.sub(padded, last + 1), 2, -2)
 end
 
 -- Write what is under way of jobs, a table of the texts of RUNNING.
@@ -169,6 +168,21 @@ local function write_running(texts)
   in_parts('HDEL', RUNNING, gone)
 end
 
+-- Note why a job cannot run: by any node, or (with a mark) by some.
+local function set_aside(id, text, why, mark)
+  local state = read_state(text)
+  if mark ~= '' and not (state and state.status == 'R') then
+    call('HSET', MARKS, id, mark)
+  else
+    call('HSET', QUARANTINE, id, why)
+    if state then
+      call('ZREM', DUE .. state.executor, id)
+      call('ZREM', READY .. state.executor, id)
+    end
+  end
+  if state then revise(id, text) end
+end
+
 -- Let the index of pending runs say from when on one of this job may start.
 local function line_up(id, state)
   local due = call('ZRANGE', PENDING .. id, 0, 0, 'WITHSCORES')[2]
@@ -181,17 +195,6 @@ local function line_up(id, state)
   end
 end
 
--- Forget a finished job when the last of its runs has ended.
-local function bury(id)
-  if call('EXISTS', PENDING .. id) == 0 and call('HEXISTS', RUNNING, id) == 0 then
-    call('HDEL', DEFINITIONS, id)
-    call('HDEL', STATES, id)
-    call('SREM', RETIRED, id)
-    return true
-  end
-  return false
-end
-
 -- Forget those of the finished jobs whose last runs have ended. `running` has their texts of RUNNING.
 local function bury_all(ids, running, may_wait)
   local gone = {}
@@ -201,7 +204,6 @@ local function bury_all(ids, running, may_wait)
   end
   in_parts('HDEL', DEFINITIONS, gone)
   in_parts('HDEL', STATES, gone)
-  in_parts('SREM', RETIRED, gone)
 end
 
 -- runs
@@ -236,10 +238,25 @@ local function read_cancel_reasons(names, found)
     for index, text in ipairs(read_all('HMGET', ASKED, names)) do
       local run = text and read_run(found[index])
       local epoch, node, reason = read_asked(text)
-      reasons[index] = run and run.code == 'R' and run.epoch == epoch and run.node == node and reason
+      reasons[index] = run and run.code == 'R' and run.epoch == epoch and run.node == node and reason or false
     end
   end
   return reasons
+end
+
+-- Return the claims under way, of all nodes or of one, each as a table.
+local function read_claims(only_node)
+  local claims, found = {}, call('HGETALL', RUNNING)
+  for at = 1, #found, 2 do
+    for text in string.gmatch(found[at + 1], '%S+') do
+      local nominal, node = match(text, '^(%-?%d+)/%d+/[^/]*/(.*)$')
+      if nominal and (not only_node or node == only_node) then
+        local id = found[at]
+        claims[#claims + 1] = { text = text, id = id, name = nominal .. ':' .. id, nominal = nominal, node = node }
+      end
+    end
+  end
+  return claims
 end
 
 -- Return the row of a run with another head.
@@ -257,12 +274,12 @@ local function put_run(run, nominal, before, after, row)
   if before == 'X' then before = 'C' end
   if after == 'X' then after = 'C' end
   if before == after then return end
-  if before and before ~= 'S' then
+  if before and before ~= 'S' and before ~= 'R' then
     local list = left[before] or {}
     left[before] = list
     list[#list + 1] = run
   end
-  if after ~= 'S' then
+  if after ~= 'S' and after ~= 'R' then
     local list = entered[after] or {}
     entered[after] = list
     list[#list + 1] = nominal
@@ -325,7 +342,6 @@ local function forget(id, state)
   call('HDEL', QUARANTINE, id)
   call('HDEL', MARKS, id)
   call('ZREM', ORDER, id)
-  call('ZREM', HELD, id)
   call('SREM', EXPECTING, id)
   unfollow(id)
   call('ZADD', PRUNABLE, 'NX', '-inf', id)

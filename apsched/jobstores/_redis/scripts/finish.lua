@@ -1,75 +1,71 @@
 -- Store how runs ended, or that they wait again, each if its claim holds, and the runs that follow.
--- ARGV: how many runs are kept by default; how many runs, and of each: job, nominal time, the epoch, node and time of
--- the claim (the last two may be '': any), code, run; how many of these have notes, and of each: its number, notes;
--- then, if the client knows who follows: how many jobs are followed, and of each: its id, its followers as they were
--- read; and for each run that follows: the number of the run that it follows, its job, run.
+-- ARGV: how many runs are kept by default; of each run, in lists: job, nominal time, claim, run; of those that have
+-- notes, in lists: their numbers, notes; then, if the client knows who follows: of each job that is followed, in lists:
+-- id, its followers as they were read; and of each run that follows, in lists: the number of the run that it follows,
+-- its job, run.
 -- Returns, if other jobs follow than the client knows, and then nothing is written: of each job that is followed, in a
 -- row: its id, its followers as the client has to give them; of each follower, in a row: the job that it follows, id,
 -- state, definition, why it is quarantined. Else a digit for each run: 0 if its claim does not hold, 1 if it is stored,
 -- 2 if it was to wait and its job is gone; then one for each run that follows, 1 if it is stored.
-local default, count = ARGV[1], tonumber(ARGV[2])
-local at = 3 + 7 * count
-local ids, names, notes, known = {}, {}, {}, {}
-for first = 3, at - 1, 7 do
-  ids[#ids + 1] = ARGV[first]
-  names[#names + 1] = ARGV[first + 1] .. ':' .. ARGV[first]
-end
-for _ = 1, tonumber(ARGV[at]) do
-  notes[tonumber(ARGV[at + 1])] = ARGV[at + 2]
-  at = at + 2
-end
-at = at + 1
-local is_told = ARGV[at] ~= nil
-for _ = 1, tonumber(ARGV[at] or 0) do
-  known[ARGV[at + 1]] = ARGV[at + 2]
-  at = at + 2
-end
-local first_follower = at + 1
+local default, ids, nominals, claims, rows, noted_numbers, noted_texts = unpack(ARGV, 1, 7)
+local followed, marks, origins, followers, follower_rows = unpack(ARGV, 8)
+local count, is_told = #ids, followed ~= nil
+local notes, known = {}, {}
+for index, number in ipairs(noted_numbers) do notes[tonumber(number)] = noted_texts[index] end
+for index, id in ipairs(followed or {}) do known[id] = marks[index] end
 
-local states, stored = read_all('HMGET', STATES, ids), read_all('HMGET', RUNS, names)
-local answers, ended, is_done, changed, running = {}, {}, {}, {}, {}
+local states = read_all('HMGET', STATES, ids)
+local answers, is_done, changed, running = {}, {}, {}, {}
 for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
-local function may(run, epoch, node, claimed, code)
-  if run.epoch ~= epoch then return false end
-  if run.code == 'P' then return code == 'C' end
-  return run.code == 'R' and (node == '' or run.node == node) and (claimed == '' or run.claimed == claimed)
+-- Return what a run is that may end in that way: under way (R), as long as its claim holds, or pending (P), if it is
+-- cancelled. If it is neither: nothing, and whether it has ended in that way already.
+local function find_open(id, name, claim, code)
+  local left = without(running[id], claim)
+  if left then
+    running[id] = left
+    return 'R'
+  end
+  local run = read_run(call('HGET', RUNS, name))
+  if not run or run.epoch ~= match(claim, '^[^/]*/(%d+)/') then return nil, false end
+  if run.code == 'P' and code == 'C' then return 'P' end
+  return nil, run.code == code
 end
 
 -- Return the followers of a job, and a text that another one takes the place of when one of them is changed.
 local function read_followers(id)
-  local found, followers, marks = call('HGETALL', FOLLOWERS .. id), {}, {}
+  local found, children, revisions = call('HGETALL', FOLLOWERS .. id), {}, {}
   for pair = 1, #found, 2 do
     local is_quarantined = call('HEXISTS', QUARANTINE, found[pair]) == 1
-    followers[#followers + 1] = found[pair]
-    marks[#marks + 1] = found[pair + 1] .. (is_quarantined and '!' or '')
+    children[#children + 1] = found[pair]
+    revisions[#revisions + 1] = found[pair + 1] .. (is_quarantined and '!' or '')
   end
-  table.sort(marks)
-  return followers, table.concat(marks, ' ')
+  table.sort(revisions)
+  return children, table.concat(revisions, ' ')
 end
 
 -- Return what the client has to know of those who follow these runs; nothing if it knows.
 local function unknown_followers()
-  local seen, followed, texts, origins, found = {}, {}, {}, {}, {}
+  local seen, asked, texts, parents, found = {}, {}, {}, {}, {}
   local is_followed = read_all('SMISMEMBER', FOLLOWED, ids)
   for index, id in ipairs(ids) do
-    if (is_followed[index] == 1 or known[id]) and not seen[id] and match(ARGV[7 * index + 1], '[SFTAC]') then
+    if (is_followed[index] == 1 or known[id]) and not seen[id] and match(rows[index], '^[SFTAC]') then
       seen[id] = true
-      local followers, text = read_followers(id)
+      local children, text = read_followers(id)
       if text ~= (known[id] or '') then
-        followed[#followed + 1] = id
+        asked[#asked + 1] = id
         texts[#texts + 1] = text
-        for _, follower in ipairs(followers) do
-          origins[#origins + 1] = id
+        for _, follower in ipairs(children) do
+          parents[#parents + 1] = id
           found[#found + 1] = follower
         end
       end
     end
   end
-  if #followed == 0 then return nil end
+  if #asked == 0 then return nil end
   return {
-    pack(followed, texts),
-    pack(origins, found, read_all('HMGET', STATES, found), read_all('HMGET', DEFINITIONS, found), read_reasons(found)),
+    pack(asked, texts),
+    pack(parents, found, read_all('HMGET', STATES, found), read_all('HMGET', DEFINITIONS, found), read_reasons(found)),
   }
 end
 
@@ -80,38 +76,34 @@ end
 
 local is_pending, any_asked, any_notes = any_pending(), call('EXISTS', ASKED) == 1, call('EXISTS', NOTES) == 1
 local is_ended, noted, bare, unasked = {}, {}, {}, {}
-for index, name in ipairs(names) do
-  local id, nominal, epoch, node, claimed, code, row = unpack(ARGV, index * 7 - 4, index * 7 + 2)
-  local run = not is_done[name] and read_run(stored[index])
-  if not run then
-    answers[index] = 0
-  elseif not may(run, epoch, node, claimed, code) then
-    answers[index] = run.code == code and run.epoch == epoch and 1 or 0
+for index = 1, count do
+  local id, nominal, row = ids[index], nominals[index], rows[index]
+  local name, code = nominal .. ':' .. id, string.sub(row, 1, 1)
+  local was, has_ended
+  if not is_done[name] then was, has_ended = find_open(id, name, claims[index], code) end
+  if not was then
+    answers[index] = has_ended and 1 or 0
   else
     is_done[name] = true
     answers[index] = 1
-    if run.code == 'P' then
+    if was == 'P' then
       call('ZREM', PENDING .. id, nominal)
       changed[id] = true
-    else
-      running[id] = without(running[id], nominal)
-      local list = ended[run.node] or {}
-      ended[run.node] = list
-      list[#list + 1] = name
-      if any_asked then unasked[#unasked + 1] = name end
+    elseif any_asked then
+      unasked[#unasked + 1] = name
     end
     if code ~= 'P' then
-      put_run(name, nominal, run.code, code, row)
+      put_run(name, nominal, was, code, row)
       if is_told then is_ended[index] = true end
     elseif states[index] then
-      put_run(name, nominal, run.code, 'P', row)
+      put_run(name, nominal, was, 'P', row)
       call('ZADD', PENDING .. id, due_of(row), nominal)
       changed[id] = true
     else
       local back = read_run(row)
       answers[index] = 2
       local closed = with_head(row, back, 'X', back.epoch, back.claimed, server_time(), back.node)
-      put_run(name, nominal, run.code, 'X', closed)
+      put_run(name, nominal, was, 'X', closed)
     end
     if notes[index] then
       noted[#noted + 1] = name
@@ -123,9 +115,9 @@ for index, name in ipairs(names) do
 end
 
 local made = {}
-for first = first_follower, #ARGV, 3 do
-  local index, id, row = tonumber(ARGV[first]), ARGV[first + 1], ARGV[first + 2]
-  local nominal = ARGV[7 * index - 3]
+for place, id in ipairs(followers or {}) do
+  local index, row = tonumber(origins[place]), follower_rows[place]
+  local nominal = nominals[index]
   local name = nominal .. ':' .. id
   local text = is_ended[index] and not is_done[name] and call('HEXISTS', RUNS, name) == 0 and call('HGET', STATES, id)
   local state = text and read_state(text)
@@ -143,17 +135,18 @@ write_running(running)
 in_parts('HSET', NOTES, noted)
 in_parts('HDEL', NOTES, bare)
 in_parts('HDEL', ASKED, unasked)
-for node, list in pairs(ended) do in_parts('SREM', CLAIMS .. node, list) end
 local finished = {}
 for index = 1, count do
   local id = ids[index]
   local text = answers[index] ~= 0 and states[index]
-  local state = text and (is_pending or changed[id] or match(text, '^%d+|R')) and read_state(text)
-  if state then
-    if state.status == 'R' then finished[#finished + 1] = id end
-    if changed[id] or is_pending and call('EXISTS', PENDING .. id) == 1 then line_up(id, state) end
-    if changed[id] then revise(id, text) end
-    changed[id] = nil
+  if text then
+    if string.find(text, '|R|', 1, true) then finished[#finished + 1] = id end
+    if changed[id] or is_pending and call('EXISTS', PENDING .. id) == 1 then
+      local state = read_state(text)
+      if state then line_up(id, state) end
+      if state and changed[id] then revise(id, text) end
+      changed[id] = nil
+    end
   end
 end
 for index = count + 1, #ids do line_up(ids[index], get_state(ids[index])) end

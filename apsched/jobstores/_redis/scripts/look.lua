@@ -10,10 +10,9 @@
 local node, now = ARGV[1], ARGV[2]
 if not is_alive(node) then return false end
 local time = server_time()
-local until_when = string.format('%d', time + ARGV[3])
 local is_unfit, unfit, first = read_unfit(4)
 
-local claimed, claims, has_notes = {}, {}, call('EXISTS', NOTES) == 1
+local claimed, has_notes = {}, call('EXISTS', NOTES) == 1
 
 local function claim(id, nominal, text, definition)
   local name = nominal .. ':' .. id
@@ -24,10 +23,10 @@ local function claim(id, nominal, text, definition)
   local epoch = string.format('%d', run.epoch + 1)
   local row = with_head(old, run, 'R', epoch, now, run.finished, node)
   put_run(name, nominal, run.code, 'R', row)
-  call('HSET', RUNNING, id, with(call('HGET', RUNNING, id), nominal))
-  claims[#claims + 1] = name
+  local own_claim = table.concat({ nominal, epoch, now, node }, '/')
+  call('HSET', RUNNING, id, with(call('HGET', RUNNING, id), own_claim))
   local notes = has_notes and call('HGET', NOTES, name) or ''
-  for _, value in ipairs({ id, text, definition, nominal, row, notes }) do claimed[#claimed + 1] = value end
+  add_row(claimed, id, text, definition, nominal, row, notes)
   return 1
 end
 
@@ -57,7 +56,24 @@ local function claim_pending(executor, free)
   return free
 end
 
-local ids, states, held = {}, {}, {}
+-- Return which jobs other nodes plan for, and how many these are.
+local function read_held()
+  local found, count = {}, 0
+  local all = call('HGETALL', HELD)
+  for at = 1, #all, 2 do
+    local until_when, ids = unpack(cmsgpack.unpack(all[at + 1]))
+    if tonumber(until_when) <= tonumber(time) then
+      call('HDEL', HELD, all[at])
+    elseif all[at] ~= node then
+      for _, id in ipairs(ids) do found[id] = true end
+      count = count + #ids
+    end
+  end
+  return found, count
+end
+
+local is_held, others = read_held()
+local ids, states = {}, {}
 
 -- Whether a state is as it should be; if not, the job is due no more once this node has said why.
 local function is_sound(state, executor)
@@ -67,38 +83,34 @@ end
 
 local function hold_due(executor, free)
   local key = DUE .. executor
-  local others = call('ZCARD', HELD)
   local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, free + others + unfit)
-  local holds = others > 0 and read_all('ZMSCORE', HELD, due) or {}
   local found = read_all('HMGET', STATES, due)
   for index, id in ipairs(due) do
     if free == 0 then break end
     local state = found[index]
     if not state or not is_sound(state, executor) then call('ZREM', key, id) end
-    if state and not holds[index] and not is_unfit(id) then
+    if state and not is_held[id] and not is_unfit(id) then
       ids[#ids + 1] = id
       states[#states + 1] = state
-      held[#held + 1] = until_when
-      held[#held + 1] = id
       free = free - 1
     end
   end
 end
 
-call('ZREMRANGEBYSCORE', HELD, '-inf', time)
 for at = first, #ARGV, 2 do
   local free = claim_pending(ARGV[at], tonumber(ARGV[at + 1]))
   if free > 0 then hold_due(ARGV[at], free) end
 end
 write_runs()
-in_parts('SADD', CLAIMS .. node, claims)
-in_parts('ZADD', HELD, held)
+if #ids > 0 then
+  call('HSET', HELD, node, cmsgpack.pack({ string.format('%d', time + ARGV[3]), ids }))
+end
 
 local open, names, places = {}, {}, {}
 local running, is_pending = read_all('HMGET', RUNNING, ids), any_pending()
 for index, id in ipairs(ids) do
   local nominals = is_pending and call('ZRANGE', PENDING .. id, 0, -1) or {}
-  for nominal in string.gmatch(running[index] or '', '%S+') do nominals[#nominals + 1] = nominal end
+  for nominal in string.gmatch(running[index] or '', '(%-?%d+)/%S*') do nominals[#nominals + 1] = nominal end
   for _, nominal in ipairs(nominals) do
     names[#names + 1] = nominal .. ':' .. id
     places[#places + 1] = { tostring(index - 1), nominal }
@@ -106,17 +118,15 @@ for index, id in ipairs(ids) do
 end
 for index, row in ipairs(read_all('HMGET', RUNS, names)) do
   if row then
-    open[#open + 1] = places[index][1]
-    open[#open + 1] = places[index][2]
-    open[#open + 1] = row
+    add_row(open, places[index][1], places[index][2], row)
   end
 end
 local marked = {}
 if call('EXISTS', MARKS) == 1 then
-  for at = 1, #claimed, 6 do marked[#marked + 1] = claimed[at] end
+  for _, id in ipairs(claimed[1] or {}) do marked[#marked + 1] = id end
   for _, id in ipairs(ids) do marked[#marked + 1] = id end
 end
 return {
-  pack(claimed), pack(ids, states, read_all('HMGET', DEFINITIONS, ids)), pack(open),
+  pack(unpack(claimed)), pack(ids, states, read_all('HMGET', DEFINITIONS, ids)), pack(unpack(open)),
   pack(marked, read_all('HMGET', MARKS, marked)),
 }

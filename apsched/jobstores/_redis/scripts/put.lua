@@ -16,7 +16,7 @@ for index, text in ipairs(states) do
 end
 if #refused > 0 then return refused end
 
-local revision = call('INCRBY', REVISION, #ids) - #ids
+local revision = string.format('%d', call('INCR', REVISION))
 local definitions, changed, order, due = {}, {}, {}, {}
 local any_follows = call('EXISTS', FOLLOWS) == 1
 for index, id in ipairs(ids) do
@@ -24,13 +24,11 @@ for index, id in ipairs(ids) do
   local rest, next_run, definition, quarantine, executor, followed, is_expecting = unpack(ARGV, at + 2, at + 8)
   local place = 2 * index - 1
   definitions[place], definitions[place + 1] = id, definition
-  changed[place], changed[place + 1] = id, string.format('%d|%s', revision + index, rest)
+  changed[place], changed[place + 1] = id, revision .. '|' .. rest
   order[place], order[place + 1] = next_run == '' and '+inf' or next_run, id
   local text = states[index]
   local old = read_state(text)
   if text then
-    call('ZREM', HELD, id)
-    call('SREM', RETIRED, id)
     call('HDEL', QUARANTINE, id)
     call('HDEL', MARKS, id)
     call('SREM', EXPECTING, id)
@@ -43,7 +41,7 @@ for index, id in ipairs(ids) do
   if any_follows then unfollow(id) end
   if followed ~= '' then
     call('HSET', FOLLOWS, id, followed)
-    call('HSET', FOLLOWERS .. followed, id, revision + index)
+    call('HSET', FOLLOWERS .. followed, id, revision)
     call('SADD', FOLLOWED, followed)
   end
   if string.find(executor, '|', 1, true) then call('SADD', LANES, executor) end

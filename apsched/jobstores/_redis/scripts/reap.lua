@@ -4,34 +4,37 @@
 for at = 2, #ARGV, 2 do
   if call('HGET', NODE .. ARGV[at], 'beat') == ARGV[at + 1] then call('HSET', NODE .. ARGV[at], 'is_dead', 1) end
 end
-local limit = 7 * ARGV[1]
-local found = {}
+local dead = {}
 for _, node in ipairs(call('SMEMBERS', NODES)) do
-  if not is_alive(node) then
-    local names = call('SMEMBERS', CLAIMS .. node)
-    for _, name in ipairs(names) do
-      if #found >= limit then return pack(found) end
-      local nominal, id = match(name, '^(%-?%d+):(.*)$')
-      local row = call('HGET', RUNS, name)
-      local run = read_run(row)
-      if run and run.code == 'R' and run.node == node then
-        local text = call('HGET', STATES, id) or ''
-        local notes, reason = read_notes({ name })[1] or '', read_cancel_reasons({ name }, { row })[1] or ''
-        for _, value in ipairs({ id, text, call('HGET', DEFINITIONS, id) or '', nominal, row, notes, reason }) do
-          found[#found + 1] = value
-        end
-      else
-        call('SREM', CLAIMS .. node, name)
-        call('HDEL', ASKED, name)
-        if not run then write_running({ [id] = without(call('HGET', RUNNING, id), nominal) }) end
-        local state = get_state(id)
-        if state then line_up(id, state) end
-      end
-    end
-    if call('EXISTS', CLAIMS .. node) == 0 then
-      call('DEL', NODE .. node)
-      call('SREM', NODES, node)
+  if not is_alive(node) then dead[node] = true end
+end
+if not next(dead) then return pack() end
+
+local limit = tonumber(ARGV[1])
+local found, is_busy = {}, {}
+for _, claim in ipairs(read_claims()) do
+  if dead[claim.node] then
+    if found[1] and #found[1] >= limit then return pack(unpack(found)) end
+    local id, name = claim.id, claim.name
+    local row = call('HGET', RUNS, name)
+    local run = read_run(row)
+    if run and run.code == 'R' and run.node == claim.node then
+      is_busy[claim.node] = true
+      local state, definition = call('HGET', STATES, id), call('HGET', DEFINITIONS, id)
+      local notes, reason = read_notes({ name })[1] or '', read_cancel_reasons({ name }, { row })[1] or ''
+      add_row(found, id, state, definition, claim.nominal, row, notes, reason)
+    else
+      call('HDEL', ASKED, name)
+      write_running({ [id] = without(call('HGET', RUNNING, id), claim.text) })
+      local state = get_state(id)
+      if state then line_up(id, state) end
     end
   end
 end
-return pack(found)
+for node in pairs(dead) do
+  if not is_busy[node] then
+    call('DEL', NODE .. node)
+    call('SREM', NODES, node)
+  end
+end
+return pack(unpack(found))

@@ -1,3 +1,3 @@
--- Let other nodes plan for jobs again. ARGV: ids.
-in_parts('ZREM', HELD, ARGV)
+-- Let other nodes plan for the jobs that a node plans for. ARGV: node.
+call('HDEL', HELD, ARGV[1])
 return 1
