@@ -184,6 +184,11 @@ class Run:
             return None
         return (self.finished_at - self.started_at).total_seconds()
 
+    @property
+    def why(self) -> str:
+        """Why it ended as it did, in one line: its reason, or the last line of its error; empty if there is neither."""
+        return self.reason or (self.error or "").strip().rpartition("\n")[2]
+
     def progress(self, fraction: float | None, message: str | None = None) -> None:
         """
         Tell how far the callable is; to be called by it, on `current_run()`, as often as it likes.

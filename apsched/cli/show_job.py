@@ -131,6 +131,4 @@ def show_runs(runs: list[Run], desk: Desk, *, with_job: bool = True) -> None:
 
 def why(run: Run) -> str:
     """Return why a run ended as it did, and how many nominal times it stands for, in one line; "" if all is said."""
-    if run.reason:
-        return run.reason if run.count == 1 else f"{run.count or 'more than 1,000'} times: {run.reason}"
-    return run.error.strip().splitlines()[-1] if run.error and run.error.strip() else ""
+    return run.why if run.count == 1 or not run.why else f"{run.count or 'more than 1,000'} times: {run.why}"

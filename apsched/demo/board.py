@@ -112,10 +112,6 @@ class Board:
             self.news.append(run)
 
 
-def why(run: Run) -> str:
+def what_came_of(run: Run) -> str:
     """Say in one line why a run did not succeed; what it returned if it did."""
-    if run.reason is not None:
-        return run.reason
-    if run.error is not None:
-        return run.error.strip().splitlines()[-1]
-    return "" if run.retval is None else f"returned {run.retval}"
+    return run.why or ("" if run.retval is None else f"returned {run.retval}")

@@ -10,7 +10,7 @@ from statistics import quantiles
 
 import attrs
 
-from apsched.demo.board import why
+from apsched.demo.board import what_came_of
 from apsched.demo.screen import PLACES, Cell, Column, Screen, cut, number, outcome_cell, time_until
 from apsched.job import Job
 from apsched.run import Outcome, Run
@@ -134,7 +134,7 @@ def find_faults(history: History) -> list[str]:
             faults.append(f"job {job.id!r} has {gap}")
         failed = [run for run in history.of(job) if run.outcome is Outcome.FAILED]
         if failed and job.tags.get(MAY_FAIL) != "fail":
-            faults.append(f"job {job.id!r} failed {len(failed)} times, last with {why(failed[0])}")
+            faults.append(f"job {job.id!r} failed {len(failed)} times, last with {what_came_of(failed[0])}")
         if job.quarantine is not None:
             faults.append(f"job {job.id!r} is quarantined: {job.quarantine}")
     if not any(run.outcome is Outcome.SUCCEEDED for run in history.runs):
@@ -212,7 +212,7 @@ def run_row(run: Run, zone: tzinfo) -> list[Cell]:
         outcome_cell(run),
         Cell("" if run.lateness is None else f"{run.lateness * 1000:.1f}"),
         Cell("" if run.duration is None else f"{run.duration:.3f}"),
-        Cell(why(run)),
+        Cell(what_came_of(run)),
     ]
 
 
@@ -255,7 +255,7 @@ def rerun_table(screen: Screen, history: History) -> list[str]:
 def reason_rows(run: Run, zone: tzinfo, width: int) -> Iterator[list[Cell]]:
     """Iterate over the row of a run and those that the rest of its reason takes."""
     times = "" if run.count == 1 else f"{nominal_times([run])} nominal times: "
-    first, *rest = textwrap.wrap(times + why(run), width) or [""]
+    first, *rest = textwrap.wrap(times + what_came_of(run), width) or [""]
     yield [*run_row(run, zone)[:3], Cell(first)]
     for line in rest:
         yield [Cell(""), Cell(""), Cell(""), Cell(line)]

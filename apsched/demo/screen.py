@@ -13,7 +13,7 @@ from typing import Literal
 
 import attrs
 
-from apsched.demo.board import Board, Line, why
+from apsched.demo.board import Board, Line, what_came_of
 from apsched.demo.jobs import files
 from apsched.run import Outcome, Run
 
@@ -198,7 +198,7 @@ def news_line(screen: Screen, run: Run, now: datetime) -> str:
     """Return a line about a run that did not succeed."""
     cell = outcome_cell(run)
     start = f"{run.nominal_time.astimezone(now.tzinfo):%H:%M:%S} {run.job_id:11} "
-    rest = cut(f" {why(run)}", screen.width - len(start) - 9)
+    rest = cut(f" {what_came_of(run)}", screen.width - len(start) - 9)
     return start + screen.styled(f"{cell.text:9}", cell.style) + rest
 
 

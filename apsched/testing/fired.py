@@ -81,12 +81,7 @@ def _count(number: int, noun: str = "time") -> str:
 def _told(known: Sequence[Run], history: Sequence[Run]) -> str:
     """Return what became of the job, a line for each run; or which jobs there are in its place."""
     if known:
-        lines = (f"\n  {_text(run.nominal_time)}  {run.outcome}{_why(run)}" for run in known)
+        lines = (f"\n  {_text(run.nominal_time)}  {run.outcome}  {run.why}".rstrip() for run in known)
         return "; what became of it:" + "".join(lines)
     others = sorted({run.job_id for run in history})
     return f"; there are runs of {', '.join(map(repr, others))}" if others else "; there are no runs at all"
-
-
-def _why(run: Run) -> str:
-    why = run.reason or (run.error or "").rstrip().rpartition("\n")[2]
-    return f"  {why}" if why else ""

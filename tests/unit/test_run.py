@@ -74,6 +74,12 @@ def test_duration_counts_from_the_start() -> None:
     assert make_run(started_at=started, finished_at=finished).duration == 4
 
 
+def test_why_a_run_ended_is_its_reason_or_the_last_line_of_its_error() -> None:
+    assert make_run().why == ""
+    assert make_run(error="Traceback ...\n  ...\nValueError: 3\n").why == "ValueError: 3"
+    assert make_run(error="ValueError: 3", reason="it was cancelled").why == "it was cancelled"
+
+
 def test_only_pending_and_running_are_not_final() -> None:
     assert [outcome for outcome in Outcome if not outcome.is_final] == ["pending", "running"]
 
