@@ -157,6 +157,8 @@ class Runner:
             self._submit(under_way, job.func)
         else:
             under_way.task = self._tasks.start(self._run, under_way)
+            if under_way.reason is not None:  # its first step has cancelled it, which asyncio takes at once since 3.12
+                under_way.task.cancel()
 
     def cancel(self, run: Run, reason: str) -> bool:
         """Cancel *run*, started or not; False if it is not under way here."""

@@ -124,6 +124,19 @@ async def test_at_a_shutdown_a_run_under_way_is_cancelled(world: World) -> None:
     assert [finished.run.outcome for finished in world.ended] == [Outcome.CANCELLED]
 
 
+async def test_a_run_may_cancel_itself_in_its_first_step(world: World) -> None:
+    async def enter() -> None:
+        world.runner.cancel(current_run(), "by itself")
+        await anyio.sleep_forever()
+
+    world.start(enter)
+    await world.runner.wait_until_idle()
+
+    assert [(finished.run.outcome, finished.run.reason) for finished in world.ended] == [
+        (Outcome.CANCELLED, "by itself")
+    ]
+
+
 async def test_cancelling_twice_is_cancelling_once(world: World) -> None:
     run = world.start(anyio.sleep_forever)
     await anyio.wait_all_tasks_blocked()
