@@ -4,7 +4,8 @@ Rule 1: the wake-up is armed before the store is looked at, so no change between
 Rule 2: every sleep is bounded by `max_idle`, so that a lost notification and a moved clock heal by themselves.
 Rule 3: nothing but `end` ends the loop; an error is logged, told, and followed by a growing pause.
 Rule 4: while the lease cannot be trusted nothing is claimed, and what was claimed is handed back.
-Rule 5: after a look that failed the store is asked what it claimed, since only the answer may have been lost.
+Rule 5: after a look that failed the store is asked what it claimed, since only the answer may have been lost; and again
+later, since the question may have overtaken the look.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ logger: logging.Logger = logging.getLogger("apsched.loop")
 BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time asks for; a busy loop then serves several
 # due jobs at each, which halves what one costs, and the others are not late for it
 LANES_REST = 0.25  # seconds between two questions for lanes at least
+LATEST = 120.0  # seconds after which nothing arrives that was sent before; systems repeat what a closed connection lost
+# for less than that
+LATE_REST = 15.0  # seconds between two questions for what has arrived late
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
 REPLACED = "the next run replaces it"
@@ -144,6 +148,8 @@ class StoreLoop:
         self._waiting: set[str] = set()  # ids of jobs of which runs wait for another attempt
         self._queued: set[str] = set()  # ids of jobs that may have pending runs waiting for another run to end
         self._replaced: list[Run] = []  # under way on other nodes, which are to be asked to cancel them
+        self._failed = -math.inf  # when (monotonic) a look last failed that may have claimed something
+        self._adopted = -math.inf  # when (monotonic) the store was last asked what this node has claimed
         self._offset: float | None = None  # wall clock minus monotonic clock at the last look
         self.outage: Outage = Outage(bus, alias)
         self.last_look: datetime | None = None
@@ -228,6 +234,7 @@ class StoreLoop:
             if sound:
                 self._start(plan, sound, lease)
         self.is_unsure = False
+        self._adopted = self._clock.monotonic()
 
     async def _look_and_sleep(self) -> None:
         self._wakeup.arm()
@@ -241,7 +248,7 @@ class StoreLoop:
             return
         if self.attempt is None:
             self.attempt = self._clock.monotonic()
-        if self.is_unsure:
+        if self.is_unsure or self._may_be_late():
             await self.adopt()
         await self._learn_lanes()
         free = self._slots.free(self._store.batch)
@@ -261,6 +268,10 @@ class StoreLoop:
         self._is_starved = bool(busy)
         until = self._bound(now, await self._store.next_run_time(self._by_lane(left), lease.node))
         await self._sleep(until)
+
+    def _may_be_late(self) -> bool:
+        """Whether a look that failed may have been carried out since the store was asked, which was a while ago."""
+        return self._adopted < self._failed + LATEST and self._clock.monotonic() >= self._adopted + LATE_REST
 
     async def _learn_lanes(self) -> None:
         """Ask the store for its lanes, if that was not done for long, or it has changed; not for every small change."""
@@ -308,6 +319,9 @@ class StoreLoop:
             self.attempt = None
             self.membership.lose(lease)
             return None
+        except Exception:
+            self._failed = self._clock.monotonic()
+            raise
         self.is_unsure = False
         self._note_success(now)
         return plans

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 
 import anyio
@@ -25,6 +26,7 @@ class Line(MemoryJobStore):
         cut: Names of methods whose calls do not arrive; `"all"` for every one.
         mute: Names of methods that are carried out and whose answers do not arrive.
         stuck: Names of methods that never come back.
+        is_late: Whether calls of `take_due` fail, and arrive only when they are delivered.
         own: The notifier that the store brings.
     """
 
@@ -37,6 +39,8 @@ class Line(MemoryJobStore):
         self.cut: set[str] = set()
         self.mute: set[str] = set()
         self.stuck: set[str] = set()
+        self.is_late = False
+        self._on_the_way: list[Callable[[], Awaitable[object]]] = []
         self.own: Notifier | None = None
         self.calls: list[str] = []
 
@@ -48,6 +52,11 @@ class Line(MemoryJobStore):
     def heal(self) -> None:
         """Let everything arrive again."""
         self.cut, self.mute, self.stuck = set(), set(), set()
+
+    async def deliver(self) -> None:
+        """Let arrive what is late."""
+        while self._on_the_way:
+            await self._on_the_way.pop(0)()
 
     async def _reach(self, method: str) -> None:
         self.calls.append(method)
@@ -78,6 +87,9 @@ class Line(MemoryJobStore):
 
     async def take_due(self, now: datetime, slots: Mapping[str, int], plan: Planner, owner: str) -> list[Plan]:
         await self._reach("take_due")
+        if self.is_late:
+            self._on_the_way.append(partial(super().take_due, now, self._named(slots), plan, owner))
+            raise ConnectionResetError("take_due does not arrive yet")
         plans = await super().take_due(now, self._named(slots), plan, owner)
         self._answer("take_due")
         return plans

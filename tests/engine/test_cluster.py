@@ -320,6 +320,25 @@ async def test_a_claim_that_got_no_answer_is_found_and_started(one: Member, cloc
     assert await one.outcomes("job") == [(Outcome.SUCCEEDED, 1)]
 
 
+async def test_a_claim_that_is_carried_out_late_is_found_and_started(
+    one: Member, clock: VirtualClock, notes: Any
+) -> None:
+    one.line.is_late = True
+    await clock.advance(5)
+    one.line.is_late = False
+    await clock.advance(20)
+    await one.scheduler.pause()
+    await one.scheduler.add_job(
+        notes.time, "interval", days=1, id="job", next_run_time=clock.now() - timedelta(seconds=25)
+    )
+    await one.line.deliver()
+    await one.scheduler.resume()
+    await clock.advance(60)
+
+    assert len(notes) == 1
+    assert await one.outcomes("job") == [(Outcome.SUCCEEDED, 1)]
+
+
 async def test_what_is_under_way_is_not_started_again_after_a_claim_without_answer(
     one: Member, clock: VirtualClock
 ) -> None:
