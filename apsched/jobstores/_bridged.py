@@ -55,7 +55,7 @@ class BridgedJobStore(MemoryJobStore):
         self._scheduler: Any = None
         self._alias = "default"
         self._thread: OneThread | None = None
-        self._quarantined: dict[str, str] = {}  # job id -> why
+        self._reasons: dict[str, str] = {}  # id of a job -> why it is quarantined
 
     def belong_to(self, scheduler: object, alias: str) -> None:
         """Let the store know its scheduler, and its alias there, when it is entered."""
@@ -135,7 +135,7 @@ class BridgedJobStore(MemoryJobStore):
         return await self._drive(super().runs, where, limit, after)
 
     async def join(self, node: str, lease: float, now: datetime) -> None:
-        self._quarantined.clear()
+        self._reasons.clear()
         await self._drive(super().join, node, lease, now)
 
     async def leave(self, node: str) -> None:
@@ -204,7 +204,7 @@ class BridgedJobStore(MemoryJobStore):
         for job in self._store.get_all_jobs():
             self._taken(job)
         self._store.remove_all_jobs()
-        self._quarantined.clear()
+        self._reasons.clear()
         drive(super().clear())
 
     def _get_copy(self, job_id: str) -> Job | None:
@@ -223,7 +223,7 @@ class BridgedJobStore(MemoryJobStore):
     def _next_run_time(self, slots: Mapping[str, int], owner: str) -> datetime | None:
         self._heaps.clear()
         moments = [drive(super().next_run_time(slots, owner))]  # of pending runs
-        if all(slots.values()) and not self._quarantined and not self._followers:
+        if all(slots.values()) and not self._reasons and not self._followers:
             moments.append(self._store.get_next_run_time())
         else:
             moments += [job.next_run_time for job in self._all_jobs() if _counts(job, slots)]
@@ -247,7 +247,7 @@ class BridgedJobStore(MemoryJobStore):
         job = plan.job
         try:
             if plan.quarantine is not None:
-                self._quarantined[job.id] = plan.quarantine
+                self._reasons[job.id] = plan.quarantine
             elif plan.removes_job:
                 self._store.remove_job(job.id)
             else:
@@ -271,7 +271,7 @@ class BridgedJobStore(MemoryJobStore):
         """Return what is known here of a job that the store has given."""
         if not isinstance(found, Job):
             raise TypeError(f"{self._store!r} must give instances of apsched.job.Job, got {found!r}")
-        job = attrs.evolve(found, quarantine=self._quarantined.get(found.id), is_pending=False, jobstore=None)
+        job = attrs.evolve(found, quarantine=self._reasons.get(found.id), is_pending=False, jobstore=None)
         job._scheduler = None
         if not _are_one(job):  # it keeps only the values that APScheduler 3 knows, or has changed them itself
             job.next_nominal_time = job.next_run_time
@@ -286,13 +286,13 @@ class BridgedJobStore(MemoryJobStore):
         if job.id in self._pending:
             self._pending[job.id] = (job, self._pending[job.id][1])
         if job.quarantine is None:
-            self._quarantined.pop(job.id, None)
+            self._reasons.pop(job.id, None)
         else:
-            self._quarantined[job.id] = job.quarantine
+            self._reasons[job.id] = job.quarantine
 
     def _miss(self, job_id: str) -> None:
         """Know that the store has no job of that id."""
-        self._quarantined.pop(job_id, None)
+        self._reasons.pop(job_id, None)
         if job_id in self._jobs:
             self._forget(self._jobs[job_id])
 
