@@ -502,8 +502,6 @@ class RedisJobStore(BlockingMethods):
     async def _commit_some(self, planned: Sequence[tuple[StoredJob, Plan]], owner: str) -> list[Plan]:
         if not planned:
             return []
-        runs = [run for _, plan in planned for run in plan.runs]
-        nominals = [micros(run.nominal_time) for run in runs]
         answers = await self._run(
             "commit",
             name_of(owner),
@@ -514,12 +512,7 @@ class RedisJobStore(BlockingMethods):
             [stored.executor for stored, _ in planned],
             [b"%d" % self._limit(plan.job) for _, plan in planned],
             [b"%d" % len(plan.runs) for _, plan in planned],
-            nominals,
-            [
-                claim_of(run, nominal) if run.outcome is Outcome.RUNNING else b""
-                for run, nominal in zip(runs, nominals, strict=True)
-            ],
-            [write_run(self._codec, run) for run in runs],
+            *_columns([write_run(self._codec, run) for _, plan in planned for run in plan.runs], 3),
         )
         if answers is None:
             raise LeaseLostError(owner)
@@ -553,9 +546,9 @@ class RedisJobStore(BlockingMethods):
         return await self._bridge.call(self._add_run, run)
 
     async def _add_run(self, run: Run) -> Run:
-        row = write_run(self._codec, run)
+        nominal, _, row = write_run(self._codec, run)
         key, moves = _known_key(run.job_id), int(run.is_manual)
-        reply = await self._run("add_run", key, micros(run.nominal_time), row, self._keep_runs, moves)
+        reply = await self._run("add_run", key, nominal, row, self._keep_runs, moves)
         if reply is None:
             raise JobLookupError(run.job_id)
         ((nominal, taken, notes),) = rows_of(reply)
@@ -568,7 +561,7 @@ class RedisJobStore(BlockingMethods):
         answers, followers = await self._bridge.call(self._finish, runs)
         return [run for run, answer in zip(runs, answers, strict=True) if answer] + followers
 
-    async def _finish(self, runs: Sequence[Run], claims: Sequence[Run] | None = None) -> tuple[list[int], list[Run]]:
+    async def _finish(self, runs: Sequence[Run], claims: Sequence[bytes] | None = None) -> tuple[list[int], list[Run]]:
         """
         Store *runs*, each if its claim holds, and those that follow.
 
@@ -576,7 +569,7 @@ class RedisJobStore(BlockingMethods):
 
         Args:
             runs: The runs.
-            claims: The runs as they were claimed, where *runs* tell no more of that.
+            claims: Their claims, where *runs* tell no more of them.
 
         Returns:
             What became of each, and the runs that follow.
@@ -584,14 +577,14 @@ class RedisJobStore(BlockingMethods):
         if not runs:
             return [], []
         keys = [key_of(run.job_id) for run in runs]
-        nominals = [micros(run.nominal_time) for run in runs]
+        nominals, own_claims, rows = _columns([write_run(self._codec, run) for run in runs], 3)
         noted = [number for number, run in enumerate(runs, 1) if run.attempts or run.report is not None]
         args: list[Argument] = [
             self._keep_runs,
             keys,
             nominals,
-            list(map(claim_of, runs if claims is None else claims, nominals)),
-            [write_run(self._codec, run) for run in runs],
+            own_claims if claims is None else claims,
+            rows,
             [b"%d" % number for number in noted],
             [(notes_to_text(runs[number - 1]) or "").encode() for number in noted],
         ]
@@ -633,7 +626,7 @@ class RedisJobStore(BlockingMethods):
                     made.append(follower)
                     origins.append(b"%d" % number)
         marks = [mark for mark, _ in known.values()]
-        rows = [write_run(self._codec, run) for run in made]
+        rows = [write_run(self._codec, run)[2] for run in made]
         return made, (list(known), marks, origins, [key_of(run.job_id) for run in made], rows)
 
     async def report(self, runs: Sequence[Run]) -> None:
@@ -764,7 +757,7 @@ class RedisJobStore(BlockingMethods):
                 stored = read_job(self._codec, key, state, definition) if state else None
                 run = self._read_named(b"%s:%s" % (nominal, key), row, notes, cancel_reason)
                 if run is not None:
-                    claims.append(run)
+                    claims.append(claim_of(run))
                     successor = after_crash(None if stored is None else stored.job, run)
                     successor.cancel_reason = None
                     successors.append(successor)
@@ -780,6 +773,10 @@ class RedisJobStore(BlockingMethods):
             return None
         made: Notifier = _plugins.find("notifier", "redis")(channel=f"{self._tag}:hints", **self._notifier_args)
         return made
+
+
+def _columns(rows: Sequence[tuple[bytes, ...]], width: int) -> list[Sequence[bytes]]:
+    return list(zip(*rows, strict=True)) or [()] * width
 
 
 def _known_key(job_id: str) -> bytes:

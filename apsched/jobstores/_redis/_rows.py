@@ -38,6 +38,7 @@ ORPHANED_REASON = "its job was removed before it could start"
 DAMAGED = "its record in the store is damaged"
 
 _OUTCOMES = {code: outcome for outcome, code in CODES.items()} | {ORPHANED: Outcome.CANCELLED}
+_CLAIM = b"%s/%d/%s/%s"
 _PLAIN = b"%s\n[%s]\n%s"  # a head, when it was due, and the result: all that most runs have
 _OF_MOST = (None, 1, 0, None, None, 0)  # the rest of what stands beside a head
 
@@ -113,11 +114,6 @@ def micros(moment: datetime | None) -> bytes:
     return b"" if moment is None else b"%d" % to_micros(moment)
 
 
-def claim_of(run: Run, nominal: bytes) -> bytes:
-    """Return what stands for the claim of *run*, whose nominal time is *nominal*, while it is under way."""
-    return b"%s/%d/%s/%s" % (nominal, run.epoch, micros(run.claimed_at), name_of(run.node))
-
-
 def state_of(job: Job) -> bytes:
     """
     Return the state of *job*, which is in the list, but for its revision.
@@ -171,23 +167,25 @@ def read_job(
     return StoredJob(key, state, executor, job)
 
 
-def write_run(codec: JobCodec, run: Run) -> bytes:
-    """Return the row of *run*, which holds all but the job and the nominal time."""
-    head = b"%s|%d|%s|%s|%s|%s" % (
-        CODES[run.outcome],
-        run.epoch,
-        micros(run.claimed_at),
-        micros(run.started_at),
-        micros(run.finished_at),
-        name_of(run.node),
-    )
+def claim_of(run: Run) -> bytes:
+    """Return what stands for the claim of *run* while it is under way."""
+    return _CLAIM % (micros(run.nominal_time), run.epoch, micros(run.claimed_at), name_of(run.node))
+
+
+def write_run(codec: JobCodec, run: Run) -> tuple[bytes, bytes, bytes]:
+    """Return the nominal time of *run*, its claim, and its row, which holds all but the job and the nominal time."""
+    nominal, claimed, node = micros(run.nominal_time), micros(run.claimed_at), name_of(run.node)
+    claim = _CLAIM % (nominal, run.epoch, claimed, node)
+    due = nominal if run.due_time == run.nominal_time else micros(run.due_time)
+    times = claimed, micros(run.started_at), micros(run.finished_at)
+    head = b"%s|%d|%s|%s|%s|%s" % (CODES[run.outcome], run.epoch, *times, node)
     arguments = codec.encode_arguments(run) if run.args is not None or run.kwargs is not None else None
     result = None if run.retval is None else codec.encode_result(run.retval)
     is_plain = run.count == 1 and not run.is_manual and run.reason is None and run.error is None
     if is_plain and arguments is None and run.first_nominal_time is None:
-        return _PLAIN % (head, micros(run.due_time), result or b"")
+        return nominal, claim, _PLAIN % (head, due, result or b"")
     body = [
-        to_micros(run.due_time),
+        int(due),
         None if run.first_nominal_time is None else to_micros(run.first_nominal_time),
         run.count,
         int(run.is_manual),
@@ -195,7 +193,7 @@ def write_run(codec: JobCodec, run: Run) -> bytes:
         run.error,
         len(arguments or b""),
     ]
-    return b"%s\n%s\n%s%s" % (head, json.dumps(body).encode(), arguments or b"", result or b"")
+    return nominal, claim, b"%s\n%s\n%s%s" % (head, json.dumps(body).encode(), arguments or b"", result or b"")
 
 
 def read_run(

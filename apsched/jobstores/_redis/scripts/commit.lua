@@ -1,7 +1,7 @@
 -- Store what was planned for held jobs, each unless its state is another one by now, and hold them no more.
 -- ARGV: node; of each job, in lists: id, state, what becomes of that (the new one without revision, or Q| and why it is
 -- quarantined, or M| and its mark, since other nodes may run it), next run time ('': none), lane, how many runs are
--- kept, how many there are; and of each of all these, in lists: nominal time, claim ('': none), run.
+-- kept, how many there are; and of each of all these, in lists: nominal time, claim, run.
 -- Returns: nothing if the node is dead; else for each job, with commas between: '' if it is left out, or '+' and for
 -- each run 1, or 0 if that nominal time is recorded already.
 local node, ids, states, rests, next_runs, lanes, limits, counts, nominals, claims, rows = unpack(ARGV)
@@ -31,7 +31,7 @@ local function add_runs(id, first, last, limit)
     else
       bits = bits .. '1'
       local name = nominal .. ':' .. id
-      local code = claim ~= '' and 'R' or string.sub(row, 1, 1)
+      local code = string.sub(row, 1, 1)
       put_run(name, nominal, nil, code, row)
       history[#history + 1] = nominal
       history[#history + 1] = name
