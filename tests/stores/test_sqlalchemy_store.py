@@ -343,6 +343,17 @@ async def test_a_network_that_breaks_ends_calls_and_the_store_goes_on_when_it_is
             arguments["engine"].dispose()
 
 
+@pytest.mark.parametrize("driver", ["mysql", "mysql+pymysql"])
+async def test_a_query_on_a_connection_that_was_cut_is_made_on_another_one(mysql_server: MySQL, driver: str) -> None:
+    with mysql_server.database() as url, Proxy(mysql_server.port) as proxy:
+        async with SQLAlchemyJobStore(through(proxy, url, driver)) as store:
+            assert await history(store) == []
+            proxy.cut()
+            proxy.heal()
+
+            assert await history(store) == []
+
+
 async def test_threads_that_wait_for_a_network_that_swallows_are_freed(mysql_server: MySQL) -> None:
     with mysql_server.database() as url, Proxy(mysql_server.port) as proxy:
         engine = sa.create_engine(through(proxy, url, "mysql+pymysql"))  # without any timeout

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 import anyio
 import attrs
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from apsched._bridge import Bridge
@@ -164,8 +164,7 @@ class AsyncTransactions(Transactions):
         level = self._isolation(is_single)
         with anyio.fail_after(deadline):
             async with self._engine.connect() as connection:
-                if level is not None:
-                    await connection.execution_options(isolation_level=level)
+                await connection.run_sync(_set_level, level)
                 return await connection.run_sync(self._transact, work, attempt, is_single)
 
 
@@ -204,11 +203,21 @@ class SyncTransactions(Transactions):
         with self._engine.connect() as connection:
             attempt.connection = connection
             try:
-                if level is not None:
-                    connection.execution_options(isolation_level=level)
+                _set_level(connection, level)
                 return self._transact(connection, work, attempt, is_single)
             finally:
                 attempt.connection = None
+
+
+def _set_level(connection: Connection, level: str | None) -> None:
+    """Set the isolation level; what a driver raises there, SQLAlchemy neither translates nor learns from."""
+    if level is None:
+        return
+    try:
+        connection.execution_options(isolation_level=level)
+    except connection.dialect.loaded_dbapi.Error as exc:
+        connection.invalidate(exc)
+        raise DBAPIError(None, None, exc, connection_invalidated=True) from exc
 
 
 def _sever(connection: Connection | None) -> None:
