@@ -160,6 +160,7 @@ class Recorder:
         batch = list(islice(self._finished, BATCH))
         began = self._clock.monotonic()
         try:
+            await self._heed_cancellations(batch)
             stored = await self._store.finish([finished.run for finished in batch])
         except Exception as exc:
             logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
@@ -173,6 +174,17 @@ class Recorder:
         for _ in batch:
             self._finished.popleft()
         self._tell(batch, stored)
+
+    async def _heed_cancellations(self, batch: Sequence[Finished]) -> None:
+        """Let runs that would go back to the store be cancelled if somebody wants that, since it forgets the wish."""
+        going_back = [finished for finished in batch if finished.run.outcome is Outcome.PENDING]
+        for node in {finished.run.node for finished in going_back if finished.run.node is not None}:
+            reasons = {run.id: run.cancel_reason for run in await self._store.asked_to_cancel(node)}
+            for finished in going_back:
+                if (reason := reasons.get(finished.run.id)) is not None:
+                    finished.run = attrs.evolve(
+                        finished.run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
+                    )
 
     async def _rest(self) -> None:
         """

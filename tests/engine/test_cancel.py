@@ -22,6 +22,7 @@ from apsched.events import (
     JobExecutionEvent,
     SchedulerEvent,
 )
+from apsched.retry import Retry
 from apsched.run import Outcome
 from apsched.testing.clock import VirtualClock
 from apsched.testing.cluster import Cluster
@@ -260,6 +261,29 @@ async def test_a_run_is_cancelled_from_another_node(clock: VirtualClock) -> None
         assert found.node == run.node
         (run,) = await two.scheduler.get_runs("job")
         assert (run.outcome, run.reason, run.cancel_reason) == (Outcome.CANCELLED, "cancelled by hand", None)
+
+
+async def test_a_run_that_is_to_be_cancelled_is_not_attempted_again_when_it_fails(clock: VirtualClock) -> None:
+    may_fail = anyio.Event()
+
+    async def fail() -> None:
+        with clock.parked():
+            await may_fail.wait()
+        raise OSError("it fails before its node has heard of the cancellation")
+
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(fail, id="job", retry=Retry(3, 1.0))
+        await clock.advance(2)
+        (run,) = await two.scheduler.get_runs("job")
+
+        await two.scheduler.cancel_run(run.id)
+        may_fail.set()
+        await clock.advance(60)
+
+        (run,) = await two.scheduler.get_runs("job")
+        assert (run.outcome, run.reason, len(run.attempts)) == (Outcome.CANCELLED, "cancelled by hand", 1)
 
 
 async def test_a_run_that_is_to_be_cancelled_is_not_run_again_when_its_node_dies(clock: VirtualClock) -> None:
