@@ -132,8 +132,8 @@ class Editor:
             self._job("several", one, "loop", 2.0, on_crash="rerun", max_instances=3),
             self._job("replaced", three, "loop", long, on_crash="rerun", overlap="cancel_running"),
             self._job("retry rerun", two, "loop", short, FLAW, on_crash="rerun", retry=Retry(3, 1.0)),
-            self._job("retry abandon", two, "threads", 0.3, FLAW, on_crash="abandon", retry=Retry(3, 0.5), **queue),
-            self._job("retry process", three, "processes", 0.3, FLAW, on_crash="rerun", retry=Retry(4, 0.0), **queue),
+            self._job("retry abandon", three, "threads", 0.3, FLAW, on_crash="abandon", retry=Retry(3, 0.5), **queue),
+            self._job("retry process", three, "processes", 0.3, FLAW, on_crash="rerun", retry=Retry(4, 0.0)),
         ]
 
     def _followers(self) -> list[Job]:
@@ -223,7 +223,9 @@ class Editor:
         trigger: BaseTrigger = course.stretches[-1].trigger
         if isinstance(trigger, IntervalTrigger):
             start = self._clock.now().replace(microsecond=0)
-            trigger = IntervalTrigger(seconds=self._random.choice([1, 2, 3]), timezone="UTC", start_date=start)
+            least = 1 if course.job.retry is None else 3  # which costs several runs each time
+            seconds = self._random.choice([least, least + 1, least + 2])
+            trigger = IntervalTrigger(seconds=seconds, timezone="UTC", start_date=start)
         until, first = await self._update(store, job_id, trigger)
         if job_id not in self._paused:
             course.stretches[-1].until = until

@@ -23,6 +23,7 @@ from tests.chaos.ledger import read_attempts
 from tests.cluster.stores import make_store
 
 PAGE = 2000
+LONGEST = 600.0  # seconds that all runs may take to end, as long as some do
 REST = 2.0  # seconds for which nothing may be left; what follows a run may come after its end
 
 
@@ -77,20 +78,20 @@ def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
 
 
 def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[str]:
-    """Wait until no run is open and no job goes on; return what is left."""
-    until = time.monotonic() + patience
-    since: float | None = None  # when nothing was left
+    """Wait until no run is open and no job goes on; return what is left when nothing has changed for so long."""
+    changed = time.monotonic()
+    limit = changed + LONGEST
+    before: set[object] = set()
     while True:
         driver.mend()
         runs, jobs = _left(arena)
+        left: set[object] = {(run.id, run.epoch) for run in runs} | {(job.id, job.next_run_time) for job in jobs}
         now = time.monotonic()
-        if runs or jobs:
-            since = None
-        elif since is None:
-            since = now
-        elif now - since > REST:
+        if left != before:
+            before, changed = left, now
+        if not left and now > changed + REST:
             return []
-        if now > until:
+        if now > min(changed + patience, limit):
             return [f"stuck: {run}" for run in runs] + [f"stuck: {job!r}, due {job.next_run_time}" for job in jobs]
         time.sleep(0.5)
 
