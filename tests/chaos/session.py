@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -81,11 +82,11 @@ def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[s
     """Wait until no run is open and no job goes on; return what is left when nothing has changed for so long."""
     changed = time.monotonic()
     limit = changed + LONGEST
-    before: set[object] = set()
+    before: Collection[object] = []
     while True:
         driver.mend()
         runs, jobs = _left(arena)
-        left: set[object] = {(run.id, run.epoch) for run in runs} | {(job.id, job.next_run_time) for job in jobs}
+        left = [*((run.id, run.epoch) for run in runs), *((job.id, job.next_run_time) for job in jobs)]
         now = time.monotonic()
         if left != before:
             before, changed = left, now
