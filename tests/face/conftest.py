@@ -21,6 +21,7 @@ from apsched.schedulers.background import BackgroundScheduler
 from tests.threads import threads
 
 PATIENCE = 20.0  # seconds of real time after which a condition is taken to never come true
+LIFETIME = 50.0  # seconds that a program may take in all; on a busy machine it spends most of them on its imports
 
 
 class Record:
@@ -72,7 +73,7 @@ class Program:
 
     def end(self) -> tuple[int, str, str]:
         """Return the exit code, what else came to standard output, and standard error, when it has ended."""
-        output, errors = self._process.communicate(timeout=PATIENCE)
+        output, errors = self._process.communicate(timeout=LIFETIME)
         return self._process.returncode, output, errors
 
     def kill(self) -> None:
