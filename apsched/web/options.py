@@ -101,6 +101,14 @@ def _write_tags(tags: Mapping[str, str]) -> str:
 OPTIONS: Sequence[Option] = (
     Option(name="name", label="Name", hint="For people.", read=_read_name),
     Option(
+        name="tags",
+        label="Tags",
+        hint="Each in a line of its own, as team=billing.",
+        read=_read_tags,
+        write=_write_tags,
+        kind="lines",
+    ),
+    Option(
         name="misfire_grace_time",
         label="Runs late by at most",
         hint="A length such as 90, in seconds, or 5 min. Empty: it runs however late it is.",
@@ -110,7 +118,7 @@ OPTIONS: Sequence[Option] = (
     Option(
         name="timeout",
         label="Timeout",
-        hint="After that long a run is stopped; a length as above. Empty: none.",
+        hint="After that long a run is stopped; a length, too. Empty: none.",
         read=_read_length,
         write=_write_length,
     ),
@@ -128,13 +136,5 @@ OPTIONS: Sequence[Option] = (
         read=bool,
         write=lambda value: "on" if value else "",
         kind="box",
-    ),
-    Option(
-        name="tags",
-        label="Tags",
-        hint="Each in a line of its own, as team=billing.",
-        read=_read_tags,
-        write=_write_tags,
-        kind="lines",
     ),
 )

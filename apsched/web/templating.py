@@ -69,7 +69,7 @@ def _relative(context: Context, moment: datetime | None) -> str:
 
 
 def _local(moment: datetime) -> str:
-    return f"{moment:%a %Y-%m-%d %H:%M:%S %Z}"
+    return f"{moment:%a %Y-%m-%d %H:%M:%S %Z}" if moment.second else f"{moment:%a %Y-%m-%d %H:%M %Z}"
 
 
 @pass_context

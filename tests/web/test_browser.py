@@ -20,6 +20,7 @@ from tests.web.calls import fail, succeed
 PAGES = (
     "/",
     "/job?id=nightly",
+    "/job/change?id=nightly",
     "/job/remove?id=nightly",
     "/runs",
     "/load",
@@ -145,6 +146,32 @@ def test_a_job_is_removed_after_a_question(dashboard: Served, page: Page) -> Non
     expect(page.get_by_role("link", name="another", exact=True)).to_have_count(0)
 
 
+@pytest.mark.slow
+def test_new_times_are_shown_while_they_are_written_and_taken_by_a_button(dashboard: Served, page: Page) -> None:
+    dashboard.call(add_another, dashboard.scheduler)
+    page.goto(f"{dashboard.url}/job?id=another")
+    page.get_by_role("link", name="Change").click()
+    follow(page)
+    preview = page.locator("#preview")
+    page.get_by_label("New times").fill(EVIL)
+    expect(preview).to_contain_text(f"{EVIL!r} is no line of a crontab")
+    page.get_by_label("New times").fill("30 4 29 2 *")
+    expect(preview).to_contain_text("at 04:30 on the 29th")
+    page.get_by_label("Time zone").fill("Asia/Tokyo")
+    expect(preview.locator("li").first).to_contain_text("04:30 JST")
+    expect(preview.locator("li")).to_have_count(5)
+    page.get_by_label("Name", exact=True).fill(EVIL)
+    page.get_by_label("Tags").fill("team=<b>x</b>")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_have_text("another")
+    expect(page.locator("main")).to_contain_text(EVIL)
+    expect(page.locator("main")).to_contain_text("at 04:30 on the 29th")
+    expect(page.get_by_role("link", name="team=<b>x</b>")).to_be_visible()
+    page.get_by_role("link", name="Remove").click()
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.locator("h1")).to_have_text("Schedules")
+
+
 async def add_another(scheduler: AsyncScheduler) -> None:
     await scheduler.add_job(succeed, "cron", month=2, day=29, id="another")
 
@@ -205,7 +232,7 @@ def test_every_text_stands_out_and_every_control_has_a_name(
     dashboard: Served, page: Page, scheme: Literal["light", "dark"]
 ) -> None:
     page.emulate_media(color_scheme=scheme)
-    for path in ("/", "/job?id=nightly", "/runs", "/load", "/quarantine", "/health"):
+    for path in ("/", "/job?id=nightly", "/job/change?id=nightly", "/runs", "/load", "/quarantine", "/health"):
         page.goto(f"{dashboard.url}{path}")
         assert page.evaluate(LEGIBILITY) == [], path
 
@@ -231,6 +258,16 @@ def test_it_works_without_scripts(dashboard: Served, browser: Browser) -> None:
         expect(page.locator(".lead")).to_contain_text("paused")
         page.get_by_role("button", name="Resume").click()
         expect(page.locator(".lead")).to_contain_text("scheduled")
+        page.get_by_role("link", name="Change").click()
+        page.get_by_label("New times").fill("0 5 29 2 *")
+        page.get_by_label("Timeout").fill("soon")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#problem-timeout")).to_contain_text("got 'soon'")
+        expect(page.locator("#preview")).to_contain_text("at 05:00 on the 29th")
+        page.get_by_label("Timeout").fill("5 min")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator(".lead")).to_contain_text("at 05:00 on the 29th")
+        expect(page.locator("dd", has_text="5 min")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from apsched.engine.explain import next_times
 from apsched.exceptions import JobLookupError
-from apsched.job import Job
+from apsched.job import Job, Overlap
 from apsched.jobstores.base import RunFilter
 from apsched.web.backend import StoredRun
 from apsched.web.charts.history import BARS, history
@@ -22,6 +22,13 @@ from apsched.web.words import length
 
 TIMES = 10  # that come next
 LISTED = 20  # in the table
+BEYOND: dict[Overlap, str] = {  # what becomes of a time beyond that
+    "skip": "a time beyond that is skipped",
+    "queue_one": "one more waits",
+    "queue_all": "all others wait",
+    "cancel_running": "a later one cancels those under way",
+    "allow": "any number may overlap",
+}
 
 
 async def job(request: Request) -> Response:
@@ -84,7 +91,7 @@ def _facts(job: Job) -> dict[str, str]:
     return {
         "Runs late": f"by {length(job.misfire_grace_time)} at most" if job.misfire_grace_time else "however late it is",
         "Several due at once": "the last one runs for all" if job.coalesce else "each one runs",
-        "At a time": f"{job.max_instances}; beyond that: {job.overlap.replace('_', ' ')}",
+        "Runs at a time": f"{job.max_instances}; {BEYOND[job.overlap]}",
         "Timeout": length(job.timeout) or "none",
         "If it fails": _retries(job),
         "If its node dies": "another node runs it again" if job.on_crash == "rerun" else "it is given up",
