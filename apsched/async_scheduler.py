@@ -218,6 +218,9 @@ class AsyncScheduler(JobFiles, Backfills):
         self._executors: dict[str, Executor] = {
             alias: self._make_executor(plugin) for alias, plugin in self._own_executors.items()
         }
+        self._replaceable = {("store", "default")} | {
+            ("executor", alias) for alias in self._executors
+        }  # none was given
         self.configure(
             jobstores=jobstores,
             executors=executors,
@@ -293,9 +296,10 @@ class AsyncScheduler(JobFiles, Backfills):
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
         stores = {alias: _make_jobstore(value) for alias, value in (jobstores or {}).items()}
         made = {alias: self._make_executor(value) for alias, value in (executors or {}).items()}
-        self._maker = JobMaker(defaults, zone)
+        self._maker = JobMaker(defaults, zone, self._executors)
         self._stores.update(stores)
         self._executors.update(made)
+        self._replaceable -= {*(("store", alias) for alias in stores), *(("executor", alias) for alias in made)}
 
     def _make_executor(self, value: object, options: Mapping[str, Any] | None = None) -> Executor:
         """Return the executor that *value* is, names or describes; where a framework has a say in that, it is here."""
@@ -498,14 +502,15 @@ class AsyncScheduler(JobFiles, Backfills):
             **options: Arguments of the store, where it is named by alias.
 
         Raises:
-            ValueError: The scheduler has a store of that alias.
+            ValueError: The scheduler runs and has a store of that alias, or was given one.
         """
-        if alias in self._stores and (self._is_started or self._stores[alias].is_persistent):
+        if alias in self._stores and (self._is_started or ("store", alias) not in self._replaceable):
             raise ValueError(f'This scheduler already has a job store by the alias of "{alias}"; choose another alias')
         store = _make_jobstore(jobstore, options)
         if self._runner is not None:
             await self._part_tasks.start(self._host_store, alias, store, self._runner)
         self._stores[alias] = store
+        self._replaceable.discard(("store", alias))
         if self._is_started:
             await self._adopt_staged(alias)
             self._forget_stage(alias)
@@ -553,12 +558,13 @@ class AsyncScheduler(JobFiles, Backfills):
             **options: Arguments of the executor, where it is named by alias.
 
         Raises:
-            ValueError: The scheduler runs and has an executor of that alias.
+            ValueError: The scheduler runs and has an executor of that alias, or was given one.
         """
-        if alias in self._executors and self._is_started:
+        if alias in self._executors and (self._is_started or ("executor", alias) not in self._replaceable):
             raise ValueError(f'This scheduler already has an executor by the alias of "{alias}"; choose another alias')
         made = self._make_executor(executor, options)
         self._executors[alias] = made
+        self._replaceable.discard(("executor", alias))
         if self._is_started:
             await self._part_tasks.start(self._host_executor, alias, made)
         self._publish(SchedulerEvent, EVENT_EXECUTOR_ADDED, alias=alias)

@@ -18,6 +18,7 @@ from apsched._undefined import Undefined, undefined
 from apsched.engine.contradictions import check_options
 from apsched.engine.plan import due_time
 from apsched.exceptions import ConflictingIdError
+from apsched.executors.base import Executor
 from apsched.job import (
     NO_KWARGS,
     OPTION_CHECKS,
@@ -39,6 +40,7 @@ from apsched.triggers.base import BaseTrigger
 DEFAULT_EXECUTOR = "default"
 COROUTINE_EXECUTOR = "asyncio"  # where `default` sends coroutine functions
 COMBINATIONS = ("and", "or")  # aliases of triggers that are made of others
+NO_EXECUTORS: Mapping[str, Executor] = {}
 WITHOUT_ZONE = (*COMBINATIONS, "after")  # and of those that have no zone of their own
 
 
@@ -65,11 +67,15 @@ class JobMaker:
     Args:
         defaults: Options of jobs that do not name their own.
         timezone: Zone of triggers that do not name their own.
+        executors: Those of the scheduler, by alias.
     """
 
-    def __init__(self, defaults: JobDefaults, timezone: tzinfo) -> None:
+    def __init__(
+        self, defaults: JobDefaults, timezone: tzinfo, executors: Mapping[str, Executor] = NO_EXECUTORS
+    ) -> None:
         self.defaults = defaults
         self.timezone = timezone
+        self._executors = executors
 
     def draft(
         self,
@@ -115,7 +121,7 @@ class JobMaker:
             trigger=made,
             args=call_args,
             kwargs=call_kwargs,
-            executor=_executor_for(check_alias(executor), func),
+            executor=self._executor_for(check_alias(executor), func),
             misfire_grace_time=_option("misfire_grace_time", misfire_grace_time, defaults.misfire_grace_time),
             coalesce=_option("coalesce", coalesce, defaults.coalesce),
             max_instances=_option("max_instances", max_instances, defaults.max_instances),
@@ -203,12 +209,18 @@ class JobMaker:
             if "func" in changes:
                 if "name" not in changes:
                     job.name = _refs.name_of(job.func)
-                job.executor = _executor_for(
+                job.executor = self._executor_for(
                     DEFAULT_EXECUTOR if job.executor == COROUTINE_EXECUTOR else job.executor, job.func
                 )
         check_options(job, changes)
         job.quarantine = None
         return job
+
+    def _executor_for(self, alias: str, func: Callable[..., Any]) -> str:
+        if alias == DEFAULT_EXECUTOR and _refs.is_coroutine_callable(func):
+            default = self._executors.get(DEFAULT_EXECUTOR)
+            return DEFAULT_EXECUTOR if default is not None and default.takes_coroutines else COROUTINE_EXECUTOR
+        return alias
 
     def _moment(self, name: str, value: object) -> datetime | None:
         return _timezones.to_datetime(value, self.timezone, name)
@@ -313,12 +325,6 @@ def _callable(func: object) -> Callable[..., Any]:
     if not callable(found):
         raise TypeError(f"func must lead to a callable, got {checked!r}, which is {found!r}")
     return found  # type: ignore[no-any-return]  # it is callable
-
-
-def _executor_for(alias: str, func: Callable[..., Any]) -> str:
-    if alias == DEFAULT_EXECUTOR and _refs.is_coroutine_callable(func):
-        return COROUTINE_EXECUTOR
-    return alias
 
 
 def _option(name: str, value: Any, default: Any) -> Any:

@@ -68,11 +68,12 @@ class AsyncioForeignLoop(ForeignLoop):
         loop.call_soon_threadsafe(callback)
 
 
-def start_coroutine(call: Call, end: Ending) -> Callable[[], object]:
-    """Await what *call* returns in a task of its own; in the loop in which that runs."""
+def start_coroutine(under_way: set[asyncio.Task[None]], call: Call, end: Ending) -> Callable[[], object]:
+    """Await what *call* returns in a task of its own, in the loop in which that runs; *under_way* has it till then."""
     task = asyncio.get_running_loop().create_task(_carry_out(call, end), context=call.context)
     _tasks.add(task)
-    task.add_done_callback(partial(_finish, end))
+    under_way.add(task)
+    task.add_done_callback(partial(_finish, under_way, end))
     return task.cancel
 
 
@@ -92,8 +93,9 @@ async def _carry_out(call: Call, end: Ending) -> None:
         end(value, None)
 
 
-def _finish(end: Ending, task: asyncio.Task[None]) -> None:
+def _finish(under_way: set[asyncio.Task[None]], end: Ending, task: asyncio.Task[None]) -> None:
     _tasks.discard(task)
+    under_way.discard(task)
     if task.cancelled():  # before its first step
         end(None, asyncio.CancelledError())
 

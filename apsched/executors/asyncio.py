@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from copy import copy
 from functools import partial
 from types import TracebackType
@@ -40,12 +41,14 @@ class AsyncIOExecutor(ThreadedExecutor, UsesForeignLoop):
     """
 
     can_submit = False  # coroutine functions need a task
+    takes_coroutines = True
 
     def __init__(self, max_concurrent: int = 1000) -> None:
         self.capacity: int = whole_number("max_concurrent", max_concurrent)
         self._max_threads = min(self.capacity, MAX_THREADS)
         self._program_loop: AsyncioForeignLoop | None = None
         self._elsewhere: Elsewhere | None = None
+        self._pending_futures: set[Task[None]] = set()  # the name in APScheduler 3: python-telegram-bot awaits them
 
     def use_loop(self, loop: ForeignLoop) -> None:
         if isinstance(loop, AsyncioForeignLoop):
@@ -57,7 +60,7 @@ class AsyncIOExecutor(ThreadedExecutor, UsesForeignLoop):
 
     async def __aenter__(self) -> Self:
         if self._program_loop is not None:
-            self._elsewhere = Elsewhere(self._program_loop, start_coroutine)
+            self._elsewhere = Elsewhere(self._program_loop, partial(start_coroutine, self._pending_futures))
         return await super().__aenter__()
 
     async def __aexit__(

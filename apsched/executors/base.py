@@ -96,10 +96,13 @@ class Executor(ABC):
         capacity: How many calls may be under way at a time, at least 1. The scheduler claims no more runs than that,
             and a few to come next.
         can_submit: Whether `submit` works; it spares a task for each call.
+        takes_coroutines: Whether coroutine functions come here where it has the alias `default`; otherwise they go to
+            `asyncio` then.
     """
 
     capacity: int
     can_submit: bool = False
+    takes_coroutines: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Warn of methods that APScheduler 3 would call, and this scheduler does not."""

@@ -546,6 +546,18 @@ async def test_a_store_of_a_taken_alias_is_refused(scheduler: AsyncScheduler) ->
         await scheduler.add_jobstore(MemoryJobStore())
 
 
+async def test_what_was_given_before_the_start_is_replaced_by_nothing_added() -> None:
+    scheduler = AsyncScheduler(executors={"extra": "threadpool"})
+    await scheduler.add_jobstore("memory")
+    await scheduler.add_executor("threadpool")
+
+    with pytest.raises(ValueError, match='already has a job store by the alias of "default"'):
+        await scheduler.add_jobstore("memory")
+    for alias in ("default", "extra"):
+        with pytest.raises(ValueError, match=f'already has an executor by the alias of "{alias}"'):
+            await scheduler.add_executor("threadpool", alias)
+
+
 async def test_a_store_that_cannot_be_opened_at_run_time_is_not_there(
     scheduler: AsyncScheduler, clock: VirtualClock, notes: Any
 ) -> None:

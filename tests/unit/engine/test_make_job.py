@@ -16,6 +16,7 @@ import pytest
 from apsched.engine.make_job import Draft, JobMaker, first_times
 from apsched.engine.plan import due_time
 from apsched.exceptions import ConflictingIdError
+from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.job import Job, JobDefaults
 from apsched.triggers.cron import CronTrigger
 from apsched.triggers.date import DateTrigger
@@ -115,6 +116,11 @@ def test_a_reference_is_resolved_when_the_job_is_made(maker: JobMaker) -> None:
 def test_coroutine_functions_go_to_the_executor_for_them(maker: JobMaker, func: Any) -> None:
     assert make(maker, func=func).job.executor == "asyncio"
     assert make(maker, func=func, executor="pool").job.executor == "pool"
+
+
+def test_coroutine_functions_stay_with_a_default_executor_that_takes_them() -> None:
+    maker = JobMaker(JobDefaults(), BERLIN, {"default": AsyncIOExecutor()})
+    assert make(maker, func=work_later).job.executor == "default"
 
 
 def test_a_trigger_of_an_alias_is_in_the_zone_of_the_scheduler(maker: JobMaker) -> None:
