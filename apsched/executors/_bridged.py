@@ -171,6 +171,11 @@ class BridgedExecutor(Executor):
         size = getattr(getattr(self._executor, "_pool", None), "_max_workers", None)
         return next((number for number in (said, size) if isinstance(number, int) and number > 0), CAPACITY)
 
+    @property
+    def behind(self) -> BaseExecutor:
+        """The executor itself."""
+        return self._executor
+
     def belong_to(self, scheduler: object, alias: str) -> None:
         """Let the executor know its scheduler, and its alias there, when it is entered."""
         self._scheduler = scheduler

@@ -57,6 +57,11 @@ class BridgedJobStore(MemoryJobStore):
         self._thread: OneThread | None = None
         self._reasons: dict[str, str] = {}  # id of a job -> why it is quarantined
 
+    @property
+    def behind(self) -> BaseJobStore:
+        """The store itself."""
+        return self._store
+
     def belong_to(self, scheduler: object, alias: str) -> None:
         """Let the store know its scheduler, and its alias there, when it is entered."""
         self._scheduler = scheduler

@@ -77,6 +77,15 @@ class AsyncIOScheduler(FrameworkScheduler[AsyncioForeignLoop]):
         super().configure(**options)
         self._use(event_loop)
 
+    @property
+    def _eventloop(self) -> asyncio.AbstractEventLoop | None:
+        """The name of the loop in APScheduler 3, by which programs set it before the start."""
+        return self._loop.loop
+
+    @_eventloop.setter
+    def _eventloop(self, event_loop: asyncio.AbstractEventLoop) -> None:
+        self._use(event_loop)
+
     def _use(self, event_loop: object) -> None:
         if isinstance(event_loop, str):
             event_loop = _refs.resolve(event_loop)

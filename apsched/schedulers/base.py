@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta, tzinfo
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 from apsched import _servers
 from apsched._configuration import PREFIXES, configurable
@@ -39,6 +39,7 @@ from apsched.job import Job, JobDefaults
 from apsched.jobstores.base import BaseJobStore, JobStore
 from apsched.notifiers.base import Notifier
 from apsched.run import Run
+from apsched.schedulers._names_of_3x import NamesOf3X
 
 __all__ = ["STATE_PAUSED", "STATE_RUNNING", "STATE_STOPPED", "BaseScheduler", "BlockingRunHandle"]
 
@@ -143,7 +144,7 @@ def forwarding(
     return call
 
 
-class BaseScheduler:
+class BaseScheduler(NamesOf3X):
     """
     A scheduler for programs that are not asynchronous; use one of its subclasses.
 
@@ -342,6 +343,12 @@ class BaseScheduler:
 
     def _check_may_wait(self, verb: str) -> None:
         """Raise SchedulerStateError if runs that *verb* waits for cannot go on while this thread waits."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a scheduler cannot be pickled or copied, got {type(self).__name__}; keep it out of the arguments "
+            "of jobs and out of the instances whose methods are jobs"
+        )
 
     async def _serve(self, paused: bool, started: Callable[[], None]) -> None:
         """Be kept, with the core, while the scheduler runs, so that the end of the interpreter finds it."""
