@@ -8,7 +8,6 @@ import pytest
 from apsched.async_scheduler import AsyncScheduler
 from apsched.engine import open_store
 from apsched.events import EVENT_JOB_EXECUTED
-from apsched.jobstores.base import JobStore
 from apsched.jobstores.mongodb import MongoDBJobStore
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from tests.cluster.stores import through
@@ -30,14 +29,12 @@ async def test_the_end_waits_but_a_moment_for_a_server_that_says_nothing(
     server: PostgreSQL | MongoDB = request.getfixturevalue(f"{kind}_server")
     began = anyio.Event()
     with server.database() as url, Proxy(server.port) as proxy:
-        store: JobStore
-        if kind == "mongodb":
-            store = MongoDBJobStore(url=through(proxy, url), timeout=BRIEF)
-        else:
-            store = SQLAlchemyJobStore(through(proxy, url), timeout=BRIEF)
-        async with AsyncScheduler(jobstores={"default": store}) as scheduler:
-            await scheduler.add_listener(lambda event: began.set(), EVENT_JOB_EXECUTED)
+        make_store = MongoDBJobStore if kind == "mongodb" else SQLAlchemyJobStore
+        patient, brief = make_store(url=url, timeout=60), make_store(url=through(proxy, url), timeout=BRIEF)
+        async with AsyncScheduler(jobstores={"default": patient}, start_paused=True) as scheduler:
             await scheduler.add_job(work, "interval", seconds=0.05, coalesce=True)
+        async with AsyncScheduler(jobstores={"default": brief}) as scheduler:
+            await scheduler.add_listener(lambda event: began.set(), EVENT_JOB_EXECUTED)
             with anyio.fail_after(30):
                 await began.wait()
             proxy.freeze()
