@@ -54,7 +54,7 @@ def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
 
     Args:
         settings: What it consists of.
-        folder: Empty; keeps logs and the ledger.
+        folder: Empty; keeps logs, the ledger and the history.
     """
     clock = SystemClock()
     offset = clock.now().timestamp() - time.monotonic()
@@ -71,6 +71,7 @@ def hold(settings: Settings, folder: Path) -> tuple[Report, dict[str, int]]:
             left = _wait_until_settled(arena, driver, 60 + 12 * settings.lease)
             driver.stop()
         runs, findings = _last_look(arena, clock.now())
+    (folder / "history.txt").write_text("".join(f"{run}\n" for run in runs))
     attempts = read_attempts(folder / "ledger")
     evidence = Evidence(editor.courses, runs, attempts, driver.faults, settings.lease, offset, editor.cancellations)
     report = check(evidence)
@@ -93,7 +94,8 @@ def _wait_until_settled(arena: Arena, driver: Driver, patience: float) -> list[s
         if not left and now > changed + REST:
             return []
         if now > min(changed + patience, limit):
-            return [f"stuck: {run}" for run in runs] + [f"stuck: {job!r}, due {job.next_run_time}" for job in jobs]
+            stuck = [f"stuck: {run.id} is {run.outcome}" for run in runs]
+            return stuck + [f"stuck: {job!r}, due {job.next_run_time}" for job in jobs]
         time.sleep(0.5)
 
 
