@@ -15,6 +15,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import anyio
@@ -56,6 +57,8 @@ logger: logging.Logger = logging.getLogger("apsched.loop")
 
 BREATH = timedelta(milliseconds=6)  # between two looks that nothing but time asks for; a busy loop then serves several
 # due jobs at each, which halves what one costs, and the others are not late for it
+TOGETHER = 50  # runs that are started before the first of them may run; the fewer objects are there at a time, the less
+# often Python looks for garbage among them
 LANES_REST = 0.25  # seconds between two questions for lanes at least
 LATEST = 120.0  # seconds after which nothing arrives that was sent before; systems repeat what a closed connection lost
 # for less than that
@@ -255,12 +258,12 @@ class StoreLoop:
         plans = await self._claim(now, free, lease)
         if plans is None:
             return
-        for plan in plans:
-            self._carry_out(plan, lease)
+        taken = Counter(plan.job.executor for plan in plans)
+        await self._carry_out_all(plans, lease)
         await self._cancel_replaced()
         left = self._slots.free(1)
         busy = [alias for alias, slots in left.items() if not slots]
-        if _more_may_be_due(plans, free, busy):
+        if _more_may_be_due(taken, free, busy):
             self.attempt = None
             if not self._store.is_persistent:  # of one that waits for answers, the next look lets in what was started
                 await anyio.lowlevel.checkpoint()
@@ -355,6 +358,16 @@ class StoreLoop:
             longest = now + (self._max_idle * random.uniform(0.8, 1.0) if self._is_shared else self._max_idle)  # noqa: S311  # so that nodes do not look in step
             until = longest if until is None else min(until, longest)
         return until
+
+    async def _carry_out_all(self, plans: list[Plan], lease: Lease) -> None:
+        """Empty *plans*, of many a few at a time, so that what their runs need is not all there at once."""
+        plans.reverse()
+        with self.recorder.gathering() if len(plans) > TOGETHER else nullcontext():
+            while plans:
+                for _ in range(min(TOGETHER, len(plans))):
+                    self._carry_out(plans.pop(), lease)
+                if plans:
+                    await anyio.lowlevel.cancel_shielded_checkpoint()
 
     def _carry_out(self, plan: Plan, lease: Lease) -> None:
         for run in plan.cancel:
@@ -470,9 +483,6 @@ class StoreLoop:
         self.outage.note_success()
 
 
-def _more_may_be_due(plans: Sequence[Plan], free: Mapping[str, int], busy: Container[str]) -> bool:
+def _more_may_be_due(taken: Mapping[str, int], free: Mapping[str, int], busy: Container[str]) -> bool:
     """Whether an executor that is not *busy* got as much as was asked for."""
-    if not plans:
-        return False
-    taken = Counter(plan.job.executor for plan in plans)
     return any(0 < free.get(alias, 0) <= count and alias not in busy for alias, count in taken.items())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
 
@@ -34,6 +35,7 @@ from apsched.run import Outcome, Run
 logger: logging.Logger = logging.getLogger("apsched.runs")
 
 BATCH = 500  # runs that one transaction stores
+BURST = timedelta(seconds=0.005)  # longest rest for the last of many runs that were started together
 REST = timedelta(seconds=0.05)  # longest rest between two transactions
 
 CODES = {
@@ -75,6 +77,8 @@ class Recorder:
         self._finished: deque[Finished] = deque()
         self._wakeup = Wakeup()
         self._is_closing = False
+        self._is_gathering = False
+        self._is_burst = False  # whether the last runs are still to come of those that were started together
         self._is_pausing = False
         self._retry = Wakeup()
         self._enough = Wakeup()  # no rest any more
@@ -108,10 +112,26 @@ class Recorder:
             self._clock.work_ended()
         else:
             self._finished.append(finished)
-            if len(self._finished) == BATCH or not self.expected:
-                self._enough.set()
             if self._is_pausing:
                 self._clock.work_ended()
+        if not self._is_gathering:
+            self._wake()
+
+    @contextmanager
+    def gathering(self) -> Generator[None]:
+        """Let runs that are started meanwhile, and end meanwhile or at once, be stored together."""
+        self._is_gathering = True
+        try:
+            yield
+        finally:
+            self._is_gathering = False
+            self._is_burst = True
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let runs be stored that have ended, without a rest if there are enough."""
+        if len(self._finished) >= BATCH or not self.expected:
+            self._enough.set()
         self._wakeup.set()
 
     def hand_back(self, runs: Sequence[Run], reason: str) -> None:
@@ -147,8 +167,11 @@ class Recorder:
             while True:
                 self._wakeup.arm()
                 while self._finished:
+                    if self._is_burst:
+                        self._is_burst = False
+                        await self._rest(BURST)
                     await self._store_next(backoff)
-                    await self._rest()
+                    await self._rest(self._took)
                 if self._is_closing and not self.expected:
                     return
                 await self._clock.wait(self._wakeup, None)
@@ -186,16 +209,16 @@ class Recorder:
                         finished.run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
                     )
 
-    async def _rest(self) -> None:
+    async def _rest(self, longest: timedelta) -> None:
         """
-        Let runs gather for as long as the last transaction took, if it was of several and more are under way.
+        Let runs gather, if more are under way: after a transaction of several for as long as that took.
 
         A server spends on a transaction of few runs nearly what it spends on one of many.
         """
         is_enough = self._is_closing or not self.expected or len(self._finished) >= BATCH
-        if self._store.is_shared and self._clock.is_real and self._took and not is_enough:
+        if self._store.is_shared and self._clock.is_real and longest and not is_enough:
             self._enough.arm()
-            await self._clock.wait(self._enough, self._clock.now() + min(self._took, REST))
+            await self._clock.wait(self._enough, self._clock.now() + min(longest, REST))
 
     async def _pause(self, backoff: Backoff) -> None:
         """Wait after a failure; the runs that cannot be stored are no work meanwhile, nor are those that come then."""

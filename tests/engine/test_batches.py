@@ -74,3 +74,23 @@ async def test_runs_that_end_in_a_row_are_stored_several_at_a_time() -> None:
 
     assert sum(store.batches) == 40
     assert len(store.batches) <= 10
+
+
+async def test_of_many_runs_the_first_begin_before_the_last_are_started_and_all_are_stored_together() -> None:
+    store = CountingStore()
+    store.batch = 400
+    under_way: list[int] = []
+
+    async def work() -> None:
+        under_way.append((await scheduler.health()).runs_under_way)
+
+    async with AsyncScheduler(timezone="UTC", jobstores={"default": store}, start_paused=True) as scheduler:
+        await scheduler.add_jobs({"func": work} for _ in range(400))
+        await scheduler.resume()
+        with anyio.fail_after(30):
+            while sum(store.batches) < 400:  # noqa: ASYNC110  # the store tells nobody
+                await anyio.sleep(0.01)
+
+    assert store.looks[0] == 400
+    assert max(under_way) <= 100
+    assert store.batches == [400]
