@@ -10,7 +10,7 @@ from apsched.executors.base import Executor
 
 AHEAD = 0.01  # seconds of work that may be claimed before a slot is free, so that no worker idles between two looks
 AHEAD_LIMIT = 1000  # runs, at most, that are claimed ahead
-SMOOTHING = 0.05  # weight of the newest run in the mean duration
+SMOOTHING = 0.2  # weight of the newest run in the mean duration
 
 
 class Slot:

@@ -82,6 +82,13 @@ def test_runs_are_claimed_ahead_when_runs_are_short(slots: Slots) -> None:
     assert 3 < slots.free(1000)["pool"] <= 3 + AHEAD_LIMIT
 
 
+def test_some_ten_short_runs_are_not_enough_to_claim_many_ahead_and_some_fifty_are(slots: Slots) -> None:
+    finish(slots, 12, 0.00001)
+    assert slots.free(1000)["pool"] <= 3 + 12
+    finish(slots, 40, 0.00001)
+    assert slots.free(1000)["pool"] > 3 + 200
+
+
 def test_nothing_is_claimed_ahead_any_more_when_runs_are_long(slots: Slots) -> None:
     finish(slots, 500, 0.0001)
     finish(slots, 1, 60.0)
