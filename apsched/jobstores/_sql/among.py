@@ -23,6 +23,13 @@ def among(column: ColumnElement[Any], values: Sequence[str], connection: Connect
     return column.in_(values)
 
 
+def among_these(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[bool]:
+    """Return the same condition for a *dialect* of SQL, of values that are given as the parameter *name*."""
+    if dialect == "postgresql":
+        return column == any_(bindparam(name, type_=ARRAY(Text)))
+    return column.in_(bindparam(name, expanding=True))
+
+
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Part *items* into what one statement takes."""
     for start in range(0, len(items), CHUNK):

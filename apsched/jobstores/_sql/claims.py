@@ -32,7 +32,7 @@ from sqlalchemy.exc import IntegrityError
 from apsched.exceptions import LeaseLostError
 from apsched.job import Job
 from apsched.jobstores._codec import EARLIEST, LATEST, JobCodec, to_micros
-from apsched.jobstores._sql.among import among
+from apsched.jobstores._sql.among import among, among_these
 from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
 from apsched.jobstores._sql.errors import OvertakenError
 from apsched.jobstores._sql.jobs import Jobs
@@ -116,6 +116,7 @@ class Claims:
             .where(nodes.c.id == bindparam("owner"))
             .with_for_update(read=True, key_share=True)
         )
+        self._open = lru_cache(2)(self._make_open)
         self._due = lru_cache(64)(self._make_due)
         self._node_and_due = lru_cache(64)(self._make_node_and_due)
         self._next = lru_cache(64)(self._make_next)
@@ -243,12 +244,16 @@ class Claims:
         return {"unfit": list(unfit), "marks": sorted(set(unfit.values()))} if unfit else {}
 
     def _open_runs(self, connection: Connection, ids: Sequence[str]) -> dict[str, list[Run]]:
-        runs = self._tables.runs
-        query = select(*self._run_columns).where(among(runs.c.job_id, ids, connection), outcome_in(OPEN))
         found: dict[str, list[Run]] = {}
-        for row in connection.execute(query.order_by(runs.c.nominal_time)):
+        for row in connection.execute(self._open(connection.dialect.name), {"ids": ids}):
             found.setdefault(row[0], []).append(run_of(row, self._codec))
         return found
+
+    def _make_open(self, dialect: str) -> Any:
+        """Return the query of the open runs of jobs, made once since that takes as long as to read many rows."""
+        runs = self._tables.runs
+        query = select(*self._run_columns).where(among_these(runs.c.job_id, "ids", dialect), outcome_in(OPEN))
+        return query.order_by(runs.c.nominal_time)
 
     def _plan(self, job: Job, open_runs: Mapping[str, list[Run]], look: Look) -> Plan:
         if job.quarantine is not None:
@@ -371,8 +376,9 @@ class Claims:
 
     def _job_of(self, row: Sequence[Any], look: Look) -> Job:
         """Return the job of *row*; it is quarantined if this node cannot run it, whatever others have found."""
-        job = job_of((*row[:3], None, row[4]), self._codec, resolve=True)
-        self._unfit.note(job, look.owner, look.now, row[3])
+        job = job_of(row, self._codec, resolve=True, is_quarantined=False)
+        if job.quarantine is not None:
+            self._unfit.note(job, look.owner, look.now, row[3])
         return job
 
     # what is to come, and what was claimed

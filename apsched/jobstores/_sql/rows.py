@@ -88,14 +88,22 @@ def tag_values(job: Job) -> list[Values]:
     return [(job.id, name, value) for name, value in job.tags.items()]
 
 
-def job_of(row: Sequence[Any], codec: JobCodec, *, resolve: bool) -> Job:
-    """Return the job of a row that begins with id, next_run_time, next_nominal_time, quarantine, definition."""
+def job_of(row: Sequence[Any], codec: JobCodec, *, resolve: bool, is_quarantined: bool = True) -> Job:
+    """
+    Return the job of a row that begins with id, next_run_time, next_nominal_time, quarantine, definition.
+
+    Args:
+        row: The row.
+        codec: Reads the definition.
+        resolve: See `JobCodec.decode`.
+        is_quarantined: Whether the job stays quarantined if the row says so.
+    """
     definition = row[4]
     if not isinstance(definition, bytes):  # SQLite keeps whatever somebody puts there
         definition = (
             bytes(definition) if isinstance(definition, memoryview) else str(definition).encode(errors="replace")
         )
-    return codec.decode(row[0], definition, row[2], row[1], row[3], resolve=resolve)
+    return codec.decode(row[0], definition, row[2], row[1], row[3] if is_quarantined else None, resolve=resolve)
 
 
 def run_values(run: Run, codec: JobCodec) -> Values:
