@@ -21,7 +21,8 @@ from apsched.exceptions import AliasLookupError, TransientJobError
 from apsched.jobstores.base import JobStore
 from apsched.schedulers.base import BaseScheduler
 from apsched.web import calendar
-from apsched.web.backend import Backend, CursorError, open_store
+from apsched.web.backend import Backend, open_store
+from apsched.web.cursors import CursorError
 from apsched.web.pages import routes
 from apsched.web.refusals import STATUSES, RefusedError
 from apsched.web.rest import manual

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from apsched.run import run_id
 from apsched.triggers.words import describe
-from apsched.web.backend import Upcoming
+from apsched.web.answers import Upcoming
 from apsched.web.rest.asking import read_request
 from apsched.web.security import CALENDAR
 

@@ -12,7 +12,8 @@ import attrs
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome
 from apsched.triggers.base import BaseTrigger
-from apsched.web.backend import Backend, StoredRun, Upcoming
+from apsched.web.answers import StoredRun, Upcoming
+from apsched.web.backend import Backend
 
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from apsched.web.backend import StoredNode
+from apsched.web.answers import StoredNode
 
 UNTOLD = timedelta(seconds=2)  # by which a clock may differ without a word
 

@@ -18,7 +18,10 @@ from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.run import Outcome
 from apsched.schedulers.background import BackgroundScheduler
 from apsched.testing.clock import VirtualClock
-from apsched.web.backend import SEARCHED, Backend, CursorError, JobQuery, open_store
+from apsched.web.answers import JobQuery
+from apsched.web.backend import Backend, open_store
+from apsched.web.cursors import CursorError
+from apsched.web.reading import SEARCHED
 from tests.web.asking import NOW, record
 from tests.web.calls import succeed
 

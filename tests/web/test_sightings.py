@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from apsched.jobstores.base import Node
-from apsched.web.backend import StoredNode
+from apsched.web.answers import StoredNode
 from apsched.web.sightings import Sightings
 from tests.web.asking import NOW
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from apsched.doctor import Finding
-from apsched.web.backend import Backend, JobQuery, StoredNode
+from apsched.web.answers import JobQuery, StoredNode
+from apsched.web.backend import Backend
 from apsched.web.pages.view import job_rows, link, since
 from apsched.web.state import Web
 from apsched.web.templating import page

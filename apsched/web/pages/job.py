@@ -11,7 +11,7 @@ from apsched.engine.explain import next_times
 from apsched.exceptions import JobLookupError
 from apsched.job import Job, Overlap
 from apsched.jobstores.base import RunFilter
-from apsched.web.backend import StoredRun
+from apsched.web.answers import StoredRun
 from apsched.web.charts.history import BARS, history
 from apsched.web.load import usual_length
 from apsched.web.pages.view import as_text, chosen_store, job_row, run_rows

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from apsched.exceptions import JobLookupError
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome, Run
-from apsched.web.backend import Backend, StoredRun
+from apsched.web.answers import StoredRun
+from apsched.web.backend import Backend
 from apsched.web.charts.steps import steps
 from apsched.web.pages.job import read_time
 from apsched.web.pages.view import as_text, chosen_store, link, run_row, run_rows

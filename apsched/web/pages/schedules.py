@@ -13,7 +13,8 @@ from starlette.responses import Response
 from apsched._documents import State
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome
-from apsched.web.backend import Backend, JobQuery, RunPage, upcoming_of
+from apsched.web.answers import JobQuery, RunPage, upcoming_of
+from apsched.web.backend import Backend
 from apsched.web.charts.lanes import WINDOW, lane, ticks
 from apsched.web.load import FAILED, usual_length
 from apsched.web.pages.view import JobRow, chosen_store, job_rows, link, run_rows

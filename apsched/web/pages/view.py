@@ -16,7 +16,8 @@ from apsched.jobstores.base import RunFilter
 from apsched.run import Report, Run
 from apsched.triggers.after import After
 from apsched.triggers.words import describe_for
-from apsched.web.backend import Backend, StoredRun
+from apsched.web.answers import StoredRun
+from apsched.web.backend import Backend
 from apsched.web.charts.spark import BARS, sparkline
 from apsched.web.words import KINDS, query, query_of
 

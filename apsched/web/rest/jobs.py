@@ -16,7 +16,7 @@ from apsched._documents import (
 )
 from apsched.exceptions import AliasLookupError, ConflictingIdError
 from apsched.job import Job
-from apsched.web.backend import JobQuery
+from apsched.web.answers import JobQuery
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.asking import Asked, check_is_known, values_of_users
 from apsched.web.rest.shapes import JobPageDocument

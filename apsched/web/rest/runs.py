@@ -8,7 +8,7 @@ from apsched._documents import STORE, RunDocument, instant, run_document
 from apsched.exceptions import RunLookupError
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome
-from apsched.web.backend import StoredRun, Upcoming
+from apsched.web.answers import StoredRun, Upcoming
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.asking import Asked
 from apsched.web.rest.shapes import ExplanationDocument, RunPageDocument, UpcomingDocument, UpcomingTimes
