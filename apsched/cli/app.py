@@ -8,6 +8,7 @@ from importlib import import_module
 
 import click
 
+from apsched import _plugins
 from apsched.cli.settings import Program
 from apsched.exceptions import ApschedError
 
@@ -39,6 +40,14 @@ FAILURES = (ApschedError, ValueError, TypeError, LookupError, OSError)  # what u
 class Commands(click.Group):
     """The commands of `COMMANDS`."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"No such command {name!r}{_plugins.suggestion(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -50,8 +59,13 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="apsched", message="apsched %(version)s")
 def app() -> None:
-    """Work with the job stores of apsched."""
+    """
+    Work with the job stores of apsched.
+
+    Which store is meant is said by --store of a command, the variable APSCHED_STORE or the file apsched.toml.
+    """
 
 
 def run(arguments: Sequence[str], program: Program | None = None) -> int:
@@ -77,6 +91,13 @@ def run(arguments: Sequence[str], program: Program | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except FAILURES as exc:
-        click.echo(f"apsched: {exc}", err=True)
+        click.echo(f"apsched: {_told(exc)}", err=True)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _told(exc: Exception) -> str:
+    """Return what *exc* says; of a file that cannot be used, which one and why."""
+    if isinstance(exc, OSError) and exc.filename is not None and exc.strerror is not None:
+        return f"{exc.filename}: {exc.strerror}"
+    return str(exc)

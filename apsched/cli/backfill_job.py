@@ -21,6 +21,7 @@ SHOWN = 10  # nominal times and failures that are told to people at most
 
 @click.command(
     "backfill",
+    short_help="Run a job for nominal times of the past that have no record.",
     epilog=examples(
         "apsched backfill nightly-report --from 2026-11-01 --to 2026-11-08 --dry-run",
         "apsched backfill nightly-report --from -7d --parallel 4",
@@ -44,8 +45,10 @@ def command(settings: Settings, job_id: str, begin: str, end: str, parallel: int
     async def work(desk: Desk) -> BackfillReport:
         first = read_time(begin, desk.zone, desk.now, "--from") or desk.now
         last = read_time(end, desk.zone, desk.now, "--to") or desk.now
+        console = Console(stderr=True)
+        is_quiet = as_json or dry_run or not console.is_terminal
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json or dry_run) as progress:
+        with Progress(*columns, console=console, transient=True, disable=is_quiet) as progress:
             bar = progress.add_task(printable(job_id), total=None)
 
             def show(run: Run, done: int, total: int) -> None:

@@ -20,6 +20,7 @@ FOUND = 1  # exit code: something is wrong
 
 @click.command(
     "doctor",
+    short_help="Find what is wrong in a store, and say what to do.",
     epilog=examples("apsched doctor --store postgresql://user:password@host/app", "apsched doctor --grace 10m --json"),
 )
 @click.option(

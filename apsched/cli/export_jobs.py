@@ -16,6 +16,7 @@ from apsched.jobstores.base import JobFilter
 
 @click.command(
     "export",
+    short_help="Write jobs to a file, as JSON.",
     epilog=examples("apsched export > jobs.json", "apsched export nightly-report --out kept.json"),
 )
 @click.argument("ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_jobs)

@@ -20,7 +20,7 @@ NOT_ALL = 3  # exit code
 COLORS = {"added": "green", "replaced": "yellow", "kept": "dim", "refused": "red"}
 
 
-@click.command("import")
+@click.command("import", short_help="Import the jobs of APScheduler 3.")
 @click.option("--from", "source", required=True, metavar="URL|FILE", help="The store of APScheduler 3, or an export.")
 @click.option("--to", "target", metavar="URL", help="The store to add to.  [default: beside the jobs in --from]")
 @click.option("--table", metavar="NAME", help="Table, collection or key of the jobs in --from, if it is not the usual.")

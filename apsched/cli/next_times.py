@@ -15,10 +15,13 @@ from apsched.cli.output import clock_text, distance, instant, print_json, printa
 from apsched.cli.settings import Settings
 from apsched.cli.texts import read_time
 from apsched.clock import SystemClock
+from apsched.exceptions import JobLookupError
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.clock_changes import remarks
 from apsched.triggers.texts import read_trigger
 from apsched.triggers.words import describe
+
+NO_SCHEDULE = "no schedule, such as '0 3 * * *' or 'every 5 minutes'"
 
 
 @click.command(
@@ -60,10 +63,7 @@ def _of_job(
     settings: Settings, job_id: str, begin: datetime | None, count: int
 ) -> tuple[str, BaseTrigger, list[datetime]]:
     if not settings.names_store:
-        raise click.UsageError(
-            f"{printable(job_id)!r} is no schedule, such as '0 3 * * *' or 'every 5 minutes'; if it is a job: "
-            + no_store().message
-        )
+        raise click.UsageError(f"{printable(job_id)!r} is {NO_SCHEDULE}; if it is a job: {no_store().message}")
     from apsched.cli.desk import Desk, at_desk
     from apsched.engine.explain import next_times
     from apsched.job import Job
@@ -71,7 +71,10 @@ def _of_job(
     async def work(desk: Desk) -> Job:
         return await desk.job(job_id)
 
-    job = at_desk(settings, work)
+    try:
+        job = at_desk(settings, work)
+    except JobLookupError:
+        raise ValueError(f"{printable(job_id)!r} is {NO_SCHEDULE}, nor the id of a job in the store") from None
     times = next_times(job, count) if begin is None else _next(job.trigger, begin, count)
     return job_id, job.trigger, times
 

@@ -21,6 +21,7 @@ LAST_ANSWERS = 3  # seconds that open connections have at the end
 
 @click.command(
     "dashboard",
+    short_help="Show the jobs and runs of a store in a browser.",
     epilog=examples(
         "apsched dashboard --store sqlite:///jobs.db --open", "apsched dashboard --host 0.0.0.0 --read-only"
     ),

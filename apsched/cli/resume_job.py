@@ -13,7 +13,11 @@ from apsched.cli.output import next_run_text
 from apsched.cli.settings import Settings
 
 
-@click.command("resume", epilog=examples("apsched resume nightly-report", "apsched resume --all"))
+@click.command(
+    "resume",
+    short_help="Resume paused jobs, from their next time on.",
+    epilog=examples("apsched resume nightly-report", "apsched resume --all"),
+)
 @click.argument("ids", metavar="[JOB]...", nargs=-1, shell_complete=complete_jobs)
 @click.option("--all", "every", is_flag=True, help="All jobs.")
 @JSON

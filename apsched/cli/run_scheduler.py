@@ -31,6 +31,7 @@ OTHERS = ("alembic", "sqlalchemy", "asyncio")  # loggers of packages below, of w
 
 @click.command(
     "run",
+    short_help="Run jobs until SIGTERM or Ctrl-C.",
     epilog=examples(
         "apsched run shop.jobs:scheduler",
         "apsched run schedule.toml --store sqlite:///jobs.db",

@@ -30,8 +30,24 @@ SEARCHED = 10_000  # runs that may answer for a nominal time
     ),
 )
 @click.argument("job_id", metavar="JOB", shell_complete=complete_jobs)
-@click.option("--next", "count", type=click.IntRange(0, 1000), default=5, metavar="N", help="How many next times.")
-@click.option("--runs", "kept", type=click.IntRange(0, 10_000), default=5, metavar="N", help="How many last runs.")
+@click.option(
+    "--next",
+    "count",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many next times.",
+)
+@click.option(
+    "--runs",
+    "kept",
+    type=click.IntRange(0, 10_000),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How many last runs.",
+)
 @click.option("--at", "at", metavar="TIME", help="Explain what became, or will become, of this nominal time.")
 @JSON
 @with_settings

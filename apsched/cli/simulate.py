@@ -46,6 +46,7 @@ class Load:
 
 @click.command(
     "simulate",
+    short_help="Say what would run between two times.",
     epilog=examples(
         "apsched simulate --store sqlite:///jobs.db",
         "apsched simulate --from 2026-12-24 --to 2026-12-26",

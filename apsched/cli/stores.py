@@ -8,6 +8,8 @@ from apsched import _plugins
 from apsched.cli.settings import Settings
 from apsched.jobstores.base import JobStore
 
+SCHEMES = ("sqlite", "postgresql", "mysql", "mariadb", "redis", "rediss", "unix", "mongodb")
+
 
 def store_of(settings: Settings) -> JobStore | None:
     """
@@ -42,6 +44,9 @@ def make_store(
     scheme, parted, _ = url.partition("://")
     if not parted:
         raise ValueError(f"a job store must be given by a URL such as 'sqlite:///jobs.db', got {url!r}")
+    if scheme.partition("+")[0] not in SCHEMES:
+        known = ", ".join(f"{each}://" for each in SCHEMES)
+        raise ValueError(f"url must begin with one of {known}, got '{scheme}://...'")
     if scheme in ("redis", "rediss", "unix"):
         alias, options = "redis", {"jobs_key": table}
     elif scheme in ("mongodb", "mongodb+srv"):

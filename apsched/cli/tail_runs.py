@@ -23,10 +23,23 @@ CLOCK_DIFFERENCE = timedelta(seconds=5)  # between this machine and the nodes
 OPEN = (Outcome.PENDING, Outcome.RUNNING)
 
 
-@click.command("tail", epilog=examples("apsched tail", "apsched tail nightly-report --json"))
+@click.command(
+    "tail",
+    short_help="Print runs as they are claimed and as they end.",
+    epilog=examples("apsched tail", "apsched tail nightly-report --json"),
+)
 @click.argument("job_id", metavar="[JOB]", required=False, shell_complete=complete_jobs)
-@click.option("--every", type=click.FloatRange(0.05), default=1.0, metavar="SECONDS", help="How often to look.")
-@click.option("--last", type=click.IntRange(0, PAGE), default=10, metavar="N", help="Begin with so many past runs.")
+@click.option(
+    "--every", type=click.FloatRange(0.05), default=1.0, show_default=True, metavar="SECONDS", help="How often to look."
+)
+@click.option(
+    "--last",
+    type=click.IntRange(0, PAGE),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Begin with so many past runs.",
+)
 @click.option("--seconds", type=click.FloatRange(0), metavar="N", help="End after so long.  [default: at Ctrl-C]")
 @JSON
 @with_settings

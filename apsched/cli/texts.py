@@ -50,4 +50,7 @@ def read_time(text: str | None, zone: tzinfo, now: datetime, subject: str) -> da
         return (now + gap if text[0] == "+" else now - gap).astimezone(zone)
     if re.fullmatch(r"\d+-\d+-\d+[T ]\d+:\d+", text):
         text += ":00"
-    return _timezones.to_datetime(text, zone, subject)
+    try:
+        return _timezones.to_datetime(text, zone, subject)
+    except ValueError as exc:
+        raise ValueError(f"{exc}; now, -2h and +1d are understood too") from None

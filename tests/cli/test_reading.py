@@ -10,6 +10,7 @@ import anyio.to_thread
 import attrs
 import pytest
 
+import apsched
 from apsched import AsyncScheduler
 from apsched.cli.show_job import why
 from apsched.cli.stores import make_store
@@ -196,3 +197,30 @@ def test_every_command_has_a_help_text_with_what_it_does(shell: Shell) -> None:
             assert done.code == 0
             assert f"Usage: apsched {name}" in done.out
             assert name == "import" or f"  apsched {name}" in done.out
+
+
+def test_the_version_is_told(shell: Shell) -> None:
+    assert shell("--version").out == f"apsched {apsched.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (("pasue",), 2, "No such command 'pasue'; did you mean 'pause'?"),
+        (("list", "--store", "foo://user:secret@host"), 1, "redis://, rediss://, unix://, mongodb://, got 'foo://...'"),
+        (("next", "* * *"), 1, "'* * *' is no schedule, such as '0 3 * * *' or 'every 5 minutes', nor the id of a job"),
+        (("add", "--from", "none.json"), 1, "apsched: none.json: No such file or directory"),
+        (
+            ("runs", "--since", "yesterday"),
+            1,
+            "; now, -2h and +1d are understood too",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_the_command_line(
+    arguments: tuple[str, ...], code: int, problem: str, store: str, shell: Shell
+) -> None:
+    done = shell(*arguments)
+
+    assert done.code == code
+    assert problem in done.err
