@@ -31,6 +31,7 @@ PAUSE = 2.5  # seconds between two faults, on average
 REST = 15.0  # seconds between two faults of the server or the file, which are everybody's
 START_LIMIT = 60.0  # seconds until the first node has started, on a busy machine
 DRAIN_LIMIT = 90.0  # seconds that a node may take to end after SIGTERM
+UNHEARD = "cannot take leave"  # logged by a node that ends while the store does not answer
 NODE_FAULTS = ("kill", "freeze", "freeze", "leave")
 NETWORK_FAULTS = ("cut", "hold", "swallow", "hold")
 SERVER_FAULTS = ("server killed", "server stopped")
@@ -177,8 +178,10 @@ class Driver:
             self._join()
 
     def _judge(self, member: Member) -> None:
-        """Say what is wrong with the end of a node that was not killed."""
+        """Say what is wrong with the end of a node that was not killed; one that could not say goodbye is as if it was."""
         status = member.node.wait()
+        if UNHEARD in member.node.log:
+            self.faults.begin("left unheard", member.pid, time.monotonic())
         if member.asked is not None and member.has_started and status != 0:
             self.failures.append(f"node {member.pid} ended with {status}:\n{member.node.log}")
         elif member.asked is None and member.has_started:
