@@ -178,7 +178,7 @@ class Driver:
             self._join()
 
     def _judge(self, member: Member) -> None:
-        """Say what is wrong with the end of a node that was not killed; one that could not say goodbye is as if it was."""
+        """Say what is wrong with the end of a node that was not killed; one that nobody heard leave is as if it was."""
         status = member.node.wait()
         if UNHEARD in member.node.log:
             self.faults.begin("left unheard", member.pid, time.monotonic())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.chaos.evidence import Evidence
 
-LATE_LIMIT = 60.0  # seconds from due to started; more than any fault lasts, and all that follows from it
+LATE_LIMIT = 120.0  # seconds from due to started; more than any fault lasts, and all that follows from it
 
 
 def breaches(evidence: Evidence) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from apsched.run import Attempt as Known
 from apsched.run import Outcome, Run
 from apsched.triggers.after import After
 from tests.chaos.evidence import Evidence
@@ -80,14 +81,18 @@ def _breaches_of_attempts(evidence: Evidence, run: Run) -> Iterator[str]:
                 yield f"{run.id} has failed in attempt {known.number}, of which the ledger has no end"
             case Outcome.FAILED:
                 pass
-            case Outcome.ABANDONED if known.finished_at is not None and evidence.can_have_lost(
-                known.node or "",
-                evidence.seconds(known.finished_at) - evidence.lease,
-                evidence.seconds(known.finished_at),
-            ):
+            case Outcome.ABANDONED if _can_have_died(evidence, run, known):
                 pass
             case _:
                 yield f"{run.id} is {known.outcome} in attempt {known.number} on {known.node}: {known.error}"
+
+
+def _can_have_died(evidence: Evidence, run: Run, known: Known) -> bool:
+    """Tell whether the node of an attempt can have died under it; others may have noticed that much later."""
+    assert known.node is not None
+    assert known.finished_at is not None
+    since, until = evidence.seconds(run.nominal_time), evidence.seconds(known.finished_at)
+    return evidence.can_have_lost(known.node, since, until)
 
 
 def _breaches_of_following(evidence: Evidence, run: Run) -> Iterator[str]:

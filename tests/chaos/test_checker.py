@@ -113,7 +113,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ([*RUNS[:2], record(2, outcome=Outcome.FAILED, reason="x")], ATTEMPTS, "is failed"),
         ([*RUNS[:2], record(2, outcome=Outcome.RUNNING, reason="x")], ATTEMPTS, "is running"),
         ([*RUNS[:2], record(2, started_at=moment(1.9))], ATTEMPTS, "early"),
-        ([*RUNS[:2], record(2, started_at=moment(99))], ATTEMPTS, "late"),
+        ([*RUNS[:2], record(2, started_at=moment(199))], ATTEMPTS, "late"),
     ],
 )
 def test_a_breach_is_seen(runs: list[Run], attempts: list[Attempt], failure: str) -> None:
