@@ -80,7 +80,7 @@ def resolve(ref: str) -> Any:
         except AttributeError:
             raise LookupError(
                 f"the reference {ref!r} leads to nothing: {reached!r} has no {name!r}; "
-                f"define it there or give the job another callable"
+                f"define it there, or name something else"
             ) from None
         reached += ("." if ":" in reached else ":") + name
     return found

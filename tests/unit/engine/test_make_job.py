@@ -193,7 +193,7 @@ def test_a_next_run_time_that_is_given_is_taken(maker: JobMaker, value: Any, exp
 WRONG: Mapping[str, tuple[dict[str, Any], type[Exception], str]] = {
     "func of a wrong type": ({"func": 3}, TypeError, "func must be a callable or a text 'package.module:qualified.name', got 3"),
     "func without a colon": ({"func": "a.b"}, ValueError, "func must be a callable or a text 'package.module:qualified.name', got 'a.b'"),
-    "func that is not there": ({"func": "json:nope"}, LookupError, "the reference 'json:nope' leads to nothing: 'json' has no 'nope'; define it there or give the job another callable"),
+    "func that is not there": ({"func": "json:nope"}, LookupError, "the reference 'json:nope' leads to nothing: 'json' has no 'nope'; define it there, or name something else"),
     "func that is no function": ({"func": "os:sep"}, TypeError, "func must lead to a callable, got 'os:sep', which is '/'"),
     "args that are text": ({"args": "abc"}, TypeError, "args must be a list or tuple of positional arguments, got 'abc'"),
     "args that do not fit": ({"args": (1, 2)}, ValueError, "the arguments for work must fit its signature, got args=(1, 2) and kwargs={}; positional arguments: 2 given, 1 taken"),
