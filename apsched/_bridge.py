@@ -8,7 +8,9 @@ thread of its own: one for all bridges of the process, there as long as one of t
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self, TypeVar, TypeVarTuple
 
@@ -51,3 +53,37 @@ class Bridge:
         if self._portal is None:
             return await func(*args)
         return await self._portal.call_async(func, *args)
+
+
+class Bridged(ABC):
+    """A part of a scheduler whose client knows asyncio only: entering opens it there, and leaving closes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bridge = Bridge()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._bridge)
+            stack.push_async_callback(self._leave)
+            await self._bridge.call(self._open)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _leave(self) -> None:
+        with CancelScope(shield=True):
+            await self._bridge.call(self._close)
+
+    @abstractmethod
+    async def _open(self) -> None:
+        """Open what there is to open; called in asyncio."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close what is open, also after `_open` has failed; called in asyncio."""

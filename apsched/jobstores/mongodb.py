@@ -14,13 +14,12 @@ How claims, ends, lists, the history and nodes are kept is in `_mongodb/`, one f
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from apsched import _plugins
-from apsched._bridge import Bridge
+from apsched._bridge import Bridged
 from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
 from apsched.clock import SystemClock
 from apsched.exceptions import ConflictingIdError, JobLookupError, JobStoreUnavailableError, TransientJobError
@@ -43,7 +42,7 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
-class MongoDBJobStore(BlockingMethods):
+class MongoDBJobStore(Bridged, BlockingMethods):
     """
     A job store in a MongoDB database, which other processes may share.
 
@@ -81,6 +80,7 @@ class MongoDBJobStore(BlockingMethods):
         timeout: float = 5.0,
         **connect_args: Any,
     ) -> None:
+        super().__init__()
         for name, value in (("database", database), ("collection", collection)):
             if value is not None and (not isinstance(value, str) or not value):
                 raise TypeError(f"{name} must be a text of at least 1 character, got {value!r}")
@@ -97,26 +97,11 @@ class MongoDBJobStore(BlockingMethods):
         self._clock = SystemClock()
         self._crowd = claiming.Crowd()
         self._unfit = Unfit()
-        self._bridge = Bridge()
-        self._stack = AsyncExitStack()
         self._at: Collections | None = None
         self._is_replicated = False
 
     def __repr__(self) -> str:
         return f"<MongoDBJobStore ({self._database}.{self._names.jobs} at {self._source})>"
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._bridge)
-            stack.push_async_callback(self._bridge.call, self._close)
-            await self._bridge.call(self._open)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _open(self) -> None:
         with told_in_words(self._source):

@@ -9,19 +9,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 
-from apsched._bridge import Bridge
+from apsched._bridge import Bridged
 from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
 from apsched.exceptions import JobStoreUnavailableError
 from apsched.notifiers._received import Received
 from apsched.notifiers.base import Notifier
 
 
-class MongoDBNotifier(Notifier):
+class MongoDBNotifier(Bridged, Notifier):
     """
     Tells by a change stream; needs a replica set or a sharded cluster.
 
@@ -49,26 +48,12 @@ class MongoDBNotifier(Notifier):
         timeout: float = 5.0,
         **connect_args: Any,
     ) -> None:
+        super().__init__()
         self._source = MongoSource(url, client, timeout, connect_args)
         self._database = database or self._source.database or "apsched"
         self._collection = collection
         self._origin = secrets.token_hex(8)
-        self._bridge = Bridge()
-        self._stack = AsyncExitStack()
         self._link: MongoLink | None = None
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._bridge)
-            stack.push_async_callback(self._bridge.call, self._close)
-            await self._bridge.call(self._open)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _open(self) -> None:
         self._link = self._source.open()
@@ -101,14 +86,14 @@ class MongoDBNotifier(Notifier):
     async def _watch(self, stack: AsyncExitStack) -> _Stream:
         with told_in_words(self._source):
             link = self._source.open_listener()
-            stack.push_async_callback(self._leave, link)
+            stack.push_async_callback(self._close_listener, link)
             signals = link.collection(self._database, self._collection)
             kinds = {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}}
             awaited = round(self._source.timeout / 2 * 1000)
             changes = await link.call(signals.watch, [kinds], max_await_time_ms=awaited)
             return _Stream(link, changes, self._origin)
 
-    async def _leave(self, link: MongoLink) -> None:
+    async def _close_listener(self, link: MongoLink) -> None:
         with anyio.CancelScope(shield=True):
             await self._bridge.call(link.close)
 

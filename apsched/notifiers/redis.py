@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 
-from apsched._bridge import Bridge
+from apsched._bridge import Bridged
 from apsched._redis_clients import FAILURES, Client, RedisClients
 from apsched.exceptions import JobStoreUnavailableError
 from apsched.notifiers._received import Received
@@ -19,7 +18,7 @@ from apsched.notifiers.base import Notifier
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
 
 
-class RedisNotifier(Notifier):
+class RedisNotifier(Bridged, Notifier):
     """
     Tells by publish and subscribe. A hint that is sent while the connection is away is lost.
 
@@ -45,26 +44,21 @@ class RedisNotifier(Notifier):
         timeout: float = 5.0,
         **connect_args: Any,
     ) -> None:
+        super().__init__()
         self._clients = RedisClients(url, client, timeout, connect_args)
         self._channel = channel
         self._timeout = timeout
         self._origin = secrets.token_hex(8).encode()
-        self._bridge = Bridge()
         self._client: Client | None = None
 
-    async def __aenter__(self) -> Self:
-        await self._bridge.__aenter__()
+    async def _open(self) -> None:
         self._client = self._clients.make()
-        return self
 
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        with anyio.CancelScope(shield=True):
-            if self._client is not None:
-                await self._bridge.call(self._close, self._client)
-                self._client = None
-            await self._bridge.__aexit__(exc_type, exc, traceback)
+    async def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with anyio.move_on_after(self._timeout), suppress(*FAILURES):
+                await client.aclose()
 
     async def notify(self, store: str) -> None:
         await self._bridge.call(self._publish, self._origin + b" " + store.encode("utf-8", "surrogatepass"))
@@ -90,10 +84,6 @@ class RedisNotifier(Notifier):
         finally:
             with anyio.CancelScope(shield=True):
                 await self._bridge.call(subscription.close)
-
-    async def _close(self, client: Client) -> None:
-        with anyio.move_on_after(self._timeout), suppress(*FAILURES):
-            await client.aclose()
 
 
 class _Subscription:

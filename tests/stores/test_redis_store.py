@@ -30,9 +30,10 @@ from apsched.exceptions import (
     TransientJobError,
 )
 from apsched.job import Job
-from apsched.jobstores._redis._packing import pack
+from apsched.jobstores._redis.claiming import HOLD
+from apsched.jobstores._redis.packing import pack
 from apsched.jobstores.base import JobFilter, RunFilter
-from apsched.jobstores.redis import HOLD, RedisJobStore
+from apsched.jobstores.redis import RedisJobStore
 from apsched.run import DEATH, Outcome, Plan
 from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (

@@ -9,8 +9,8 @@ import anyio
 
 from apsched._redis_clients import CONNECTION_FAILURES, FAILURES, NoScriptError, RedisClients
 from apsched.exceptions import JobStoreVersionError
-from apsched.jobstores._redis._packing import Argument, pack
-from apsched.jobstores._redis._scripts import Script, script
+from apsched.jobstores._redis.packing import Argument, pack
+from apsched.jobstores._redis.script import Script, script
 
 ATTEMPTS = 2  # the second where a connection has broken since it was used last
 

@@ -8,6 +8,7 @@ Rule 2: instants are texts of microseconds since 1970, UTC.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import quote, unquote
@@ -196,6 +197,13 @@ def write_run(codec: JobCodec, run: Run) -> tuple[bytes, bytes, bytes]:
     return nominal, claim, b"%s\n%s\n%s%s" % (head, json.dumps(body).encode(), arguments or b"", result or b"")
 
 
+def write_runs(codec: JobCodec, runs: Iterable[Run]) -> tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]]:
+    """Return the nominal times of *runs*, their claims, and their rows."""
+    written = [write_run(codec, run) for run in runs]
+    nominals, claims, rows = zip(*written, strict=True) if written else ((), (), ())
+    return nominals, claims, rows
+
+
 def read_run(
     codec: JobCodec, job_id: str, nominal: bytes, row: bytes, notes: bytes = b"", cancel_reason: bytes = b""
 ) -> Run | None:
@@ -232,6 +240,12 @@ def read_run(
         run.reason = f"{DAMAGED}: {exc}"
         run.args, run.kwargs = (Unstorable(run.reason),), None
     return run
+
+
+def read_named(codec: JobCodec, name: bytes, row: bytes, notes: bytes, cancel_reason: bytes) -> Run | None:
+    """Return the run of that row, as `read_run` does; *name* is its nominal time, a colon and the id of its job."""
+    nominal, _, key = name.partition(b":")
+    return read_run(codec, id_of(key), nominal, row, notes, cancel_reason)
 
 
 def _read_head(job_id: str, nominal: bytes, head: bytes) -> Run:
