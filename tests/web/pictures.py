@@ -112,11 +112,14 @@ async def fill(scheduler: AsyncScheduler) -> None:
     )
 
 
-def take(page: Page, url: str, name: str, *, width: int = 1280, height: int = 860) -> None:
-    """Take the picture of a page."""
+def take(page: Page, url: str, name: str, *, width: int = 1280, height: int = 860, write: str | None = None) -> None:
+    """Take the picture of a page, after new times were written into its form if they are given."""
     page.set_viewport_size({"width": width, "height": height})
     page.goto(url)
     page.wait_for_selector("#live-state[data-state=on]")
+    if write is not None:
+        page.get_by_label("New times").fill(write)
+        page.wait_for_selector("#preview li")
     page.screenshot(path=FOLDER / f"{name}.png")
 
 
@@ -130,6 +133,7 @@ def main() -> None:
         take(page, f"{running.url}/", "dashboard", height=1010)
         take(page, f"{running.url}/run?id=sync.crm@2026-11-21T09:20:00Z", "dashboard-run", height=1010)
         take(page, f"{running.url}/job?id=sync.crm", "dashboard-job", height=830)
+        take(page, f"{running.url}/job/change?id=sync.crm", "dashboard-change", height=900, write="30 2 * * mon-fri")
         take(page, f"{running.url}/load", "dashboard-load", height=440)
         take(page, f"{running.url}/", "dashboard-phone", width=360, height=740)
         page.emulate_media(color_scheme="dark")
