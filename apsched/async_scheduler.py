@@ -17,7 +17,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup, TaskStatus
 
 from apsched import _eventloop, _servers, _timezones
-from apsched._configuration import PREFIXES, configurable, make_part
+from apsched._configuration import PREFIXES, by_alias, check_instance, configurable, make_part
 from apsched._job_files import JobFiles
 from apsched._log_lines import seen_by
 from apsched._portal import drive
@@ -188,6 +188,8 @@ class AsyncScheduler(JobFiles, Backfills):
         _check_blocked_after(blocked_after)
         _check_lease(lease)
         _check_keep_history(keep_history, lease)
+        check_instance("notifier", notifier, Notifier)
+        check_instance("clock", clock, Clock)
         clock = SystemClock() if clock is None else clock
         super().__init__(
             stores={"default": MemoryJobStore()},
@@ -272,7 +274,9 @@ class AsyncScheduler(JobFiles, Backfills):
         timezone: tzinfo | str | None = None,
     ) -> None:
         """
-        Change what the constructor was given, before the start; jobs that were added already stay as they are.
+        Change what the constructor was given, before the start.
+
+        Jobs that were added already have the defaults of the start, and keep the zones of their triggers.
 
         Args:
             gconfig: A dictionary of these options, as in the constructor.
@@ -294,8 +298,8 @@ class AsyncScheduler(JobFiles, Backfills):
         defaults = self._maker.defaults if job_defaults is None else JobDefaults.of(job_defaults)
         check_defaults(defaults)
         zone = self._maker.timezone if timezone is None else _timezones.to_timezone(timezone, "timezone")
-        stores = {alias: _make_jobstore(value) for alias, value in (jobstores or {}).items()}
-        made = {alias: self._make_executor(value) for alias, value in (executors or {}).items()}
+        stores = {alias: _make_jobstore(value) for alias, value in by_alias("jobstores", jobstores).items()}
+        made = {alias: self._make_executor(value) for alias, value in by_alias("executors", executors).items()}
         self._maker = JobMaker(defaults, zone, self._executors)
         self._stores.update(stores)
         self._executors.update(made)

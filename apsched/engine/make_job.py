@@ -6,7 +6,7 @@ Nothing here waits or reads a clock; everything that is wrong is said at the cal
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set, Sized
 from datetime import datetime, tzinfo
 from inspect import Parameter, signature
 from typing import Any
@@ -53,11 +53,13 @@ class Draft:
         job: The job.
         is_timed: Whether its next run time was given and is not to be asked of the trigger.
         merge: What happens where its id is taken.
+        by_default: The names of its options that are as in the defaults, since it was not told otherwise.
     """
 
     job: Job
     is_timed: bool
     merge: Merge
+    by_default: Set[str] = frozenset()
 
 
 class JobMaker:
@@ -143,9 +145,26 @@ class JobMaker:
         else:
             job.next_nominal_time = job.next_run_time = self._moment("next_run_time", next_run_time)
         is_timed = next_run_time is not undefined
-        options = {"max_instances": max_instances, "misfire_grace_time": misfire_grace_time, "overlap": overlap}
-        check_options(job, {name for name, value in options.items() if value is not undefined})
-        return Draft(job, is_timed, _merge_for(on_conflict, replace_existing, is_timed))
+        options = {
+            "misfire_grace_time": misfire_grace_time,
+            "coalesce": coalesce,
+            "max_instances": max_instances,
+            "overlap": overlap,
+            "keep_runs": keep_runs,
+            "on_crash": on_crash,
+            "timeout": timeout,
+            "retry": retry,
+            "expect_success_within": expect_success_within,
+            "priority": priority,
+        }
+        by_default = {name for name, value in options.items() if value is undefined}
+        check_options(job, options.keys() - by_default)
+        return Draft(job, is_timed, _merge_for(on_conflict, replace_existing, is_timed), by_default)
+
+    def give_defaults(self, job: Job, names: Set[str]) -> None:
+        """Let the options of those names be as in the defaults."""
+        for name in names:
+            setattr(job, name, getattr(self.defaults, name))
 
     def trigger(
         self, trigger: BaseTrigger | str | None, trigger_args: Mapping[str, Any], options: Sequence[str] = ()

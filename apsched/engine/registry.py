@@ -205,7 +205,10 @@ class JobRegistry(Parts):
                 self._check_callable(changed)
             return changed
 
-        return await self._update(job_id, jobstore, change)
+        changed = await self._update(job_id, jobstore, change)
+        if changed.is_pending and changed.jobstore is not None:
+            self._drafts[changed.jobstore, job_id].by_default -= changes.keys()
+        return changed
 
     async def reschedule_job(
         self,
@@ -546,6 +549,7 @@ class JobRegistry(Parts):
         for job in await self._stages[alias].select(JobFilter()):
             draft = self._drafts[alias, job.id]
             job.is_pending = False
+            self._maker.give_defaults(job, draft.by_default)
             nominal, due = first_times(job, now)
             is_paused = job.next_run_time is None and due is not None
             if not is_paused and not draft.is_timed:

@@ -72,7 +72,9 @@ class TwistedScheduler(FrameworkScheduler[ReactorLoop]):
         **options: Any,
     ) -> None:
         """
-        Change what the constructor was given, before the start; jobs that were added already stay as they are.
+        Change what the constructor was given, before the start.
+
+        Jobs that were added already have the defaults of the start, and keep the zones of their triggers.
 
         Args:
             gconfig: A dictionary of all options, as in the constructor.

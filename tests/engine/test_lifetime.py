@@ -546,6 +546,20 @@ async def test_a_store_of_a_taken_alias_is_refused(scheduler: AsyncScheduler) ->
         await scheduler.add_jobstore(MemoryJobStore())
 
 
+async def test_jobs_have_the_defaults_of_the_start_where_they_name_no_others(clock: VirtualClock) -> None:
+    scheduler = AsyncScheduler(clock=clock)
+    await scheduler.add_job(int, "interval", hours=1, id="told", max_instances=2)
+    await scheduler.add_job(int, "interval", hours=1, id="untold")
+    await scheduler.add_job(int, "interval", hours=1, id="changed")
+    await scheduler.modify_job("changed", max_instances=3)
+    scheduler.configure(job_defaults={"max_instances": 9, "misfire_grace_time": 60})
+
+    async with scheduler:
+        jobs = {job.id: (job.max_instances, job.misfire_grace_time) for job in await scheduler.get_jobs()}
+
+    assert jobs == {"told": (2, 60), "untold": (9, 60), "changed": (3, 60)}
+
+
 async def test_what_was_given_before_the_start_is_replaced_by_nothing_added() -> None:
     scheduler = AsyncScheduler(executors={"extra": "threadpool"})
     await scheduler.add_jobstore("memory")
