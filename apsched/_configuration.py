@@ -90,6 +90,7 @@ def make_part(kind: str, bases: tuple[type[Any], ...], value: object, options: M
             raise TypeError(f"arguments go with the alias of a plugin, got {', '.join(options)} beside {value!r}")
         return value
     reference: object = None
+    given = value
     if isinstance(value, Mapping):
         options = {**value, **(options or {})}
         value, reference = options.pop("type", None), options.pop("class", None)
@@ -102,12 +103,37 @@ def make_part(kind: str, bases: tuple[type[Any], ...], value: object, options: M
     else:
         raise TypeError(
             f"{SUFFIXES[kind]} must be an instance, the alias of a plugin, or a mapping with that under 'type' or a "
-            f"class under 'class', got {value!r}"
+            f"class under 'class', got {given!r}"
         )
     made = _make(make, from_text(make, options or {}, subject), subject)
     if not isinstance(made, bases):
         raise TypeError(f"{subject} must make {SUFFIXES[kind]}, an instance of {bases[0].__name__}, got {made!r}")
     return made
+
+
+def by_alias(name: str, value: object) -> Mapping[str, Any]:
+    """
+    Return the stores or executors that an option of a scheduler holds by alias; none if it is None.
+
+    Raises:
+        TypeError: *value* is no mapping; the message begins with *name*, that of the option.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a mapping of aliases to {name}, such as {{'default': ...}}, got {value!r}")
+    return value
+
+
+def check_instance(name: str, value: object, kind: type[Any]) -> None:
+    """
+    Check that an option of a scheduler is None or of a class.
+
+    Raises:
+        TypeError: It is not; the message begins with *name*, that of the option.
+    """
+    if not (value is None or isinstance(value, kind)):
+        raise TypeError(f"{name} must be None or an instance of {kind.__module__}.{kind.__name__}, got {value!r}")
 
 
 def from_text(make: Callable[..., Any], options: Mapping[str, Any], subject: str) -> dict[str, Any]:

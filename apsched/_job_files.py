@@ -214,12 +214,16 @@ def _moment(entry: Mapping[str, Any], name: str) -> int | None:
 def _write(outfile: File, text: str) -> None:
     if isinstance(outfile, (str, os.PathLike)):
         Path(outfile).write_text(text, encoding="utf-8")
-    else:
+    elif hasattr(outfile, "write"):
         outfile.write(text)
+    else:
+        raise TypeError(f"outfile must be a path or a file that is open for writing text, got {outfile!r}")
 
 
 def _read(infile: File) -> tuple[str | bytes, str]:
     """Return what the file holds, and its name."""
     if isinstance(infile, (str, os.PathLike)):
         return Path(infile).read_bytes(), os.fspath(infile)
+    if not hasattr(infile, "read"):
+        raise TypeError(f"infile must be a path or a file that is open for reading, got {infile!r}")
     return infile.read(), str(getattr(infile, "name", "the file"))
