@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import attrs
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from apsched.cli.options import JSON
+from apsched.cli.output import instant, print_json, print_table, printable
 from apsched.cli.stores import make_store
 from apsched.migration import ImportedJob, ImportReport, import_jobs
+from apsched.migration.importing import Fate
 
 NOT_ALL = 3  # exit code
-COLORS = {"added": "green", "replaced": "yellow", "kept": "dim", "refused": "red"}
 
 
 @click.command("import", short_help="Import the jobs of APScheduler 3.")
@@ -30,7 +28,7 @@ COLORS = {"added": "green", "replaced": "yellow", "kept": "dim", "refused": "red
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option("--replace", is_flag=True, help="Replace jobs that are in --to already.")
 @click.option("--no-imports", is_flag=True, help="Do not look for the callables of the jobs.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@JSON
 def command(
     source: str,
     target: str | None,
@@ -66,48 +64,31 @@ def command(
         )
     )
     if as_json:
-        click.echo(json.dumps(_document(report), indent=2))
+        print_json({"dry_run": report.is_dry_run, "jobs": [_document(job) for job in report.jobs]})
     else:
         _show(report)
     return NOT_ALL if report.of("refused") else 0
 
 
-def _document(report: ImportReport) -> dict[str, Any]:
-    return {"dry_run": report.is_dry_run, "jobs": [_fields(job) for job in report.jobs]}
-
-
-def _fields(job: ImportedJob) -> dict[str, Any]:
-    moment = job.next_run_time
-    return {**attrs.asdict(job), "next_run_time": None if moment is None else moment.isoformat()}
+def _document(job: ImportedJob) -> dict[str, Any]:
+    return {**attrs.asdict(job), "next_run_time": instant(job.next_run_time)}
 
 
 def _show(report: ImportReport) -> None:
-    console = Console(highlight=False)
     if report.jobs:
-        table = Table("job", "trigger", "next run", "", box=None, pad_edge=False, header_style="bold")
-        for job in report.jobs:
-            table.add_row(*map(_shown, (job.id, job.trigger or "", _when(job))), Text(job.fate, COLORS[job.fate]))
-        console.print(table)
-        console.print()
+        rows = ((job.id, job.trigger or "", _when(job), job.fate) for job in report.jobs)
+        print_table(("job", "trigger", "next run", ""), rows)
+        click.echo()
     for job in report.jobs:
         for note in (*job.remarks, *([f"refused: {job.problem}"] if job.problem else ())):
-            console.print(Text.assemble((_printable(job.id), "bold"), f": {_printable(note)}"), soft_wrap=True)
-    counts = ", ".join(f"{len(jobs)} {fate}" for fate in COLORS if (jobs := report.of(fate)))  # type: ignore[arg-type]
-    console.print(Text(f"{len(report.jobs)} jobs found: {counts or 'nothing to do'}."))
+            click.echo(printable(f"{job.id}: {note}"))
+    counts = ", ".join(f"{len(jobs)} {fate}" for fate in get_args(Fate) if (jobs := report.of(fate)))
+    click.echo(f"{len(report.jobs)} jobs found: {counts or 'nothing to do'}.")
     if report.is_dry_run:
-        console.print("Nothing was changed: this was a dry run, which does not look at the jobs that are in --to.")
+        click.echo("Nothing was changed: this was a dry run, which does not look at the jobs that are in --to.")
 
 
 def _when(job: ImportedJob) -> str:
     if job.fate == "refused":
         return ""
     return "paused" if job.next_run_time is None else f"{job.next_run_time:%Y-%m-%d %H:%M:%S %Z}"
-
-
-def _shown(text: str) -> Text:
-    return Text(_printable(text), overflow="fold")
-
-
-def _printable(text: str) -> str:
-    """Return *text* without what would control a terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

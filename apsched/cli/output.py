@@ -27,6 +27,10 @@ COLORS = {
     "paused": "yellow",
     "quarantined": "red",
     "dead": "red",
+    "added": "green",
+    "replaced": "yellow",
+    "kept": "dim",
+    "refused": "red",
 }
 
 

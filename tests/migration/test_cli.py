@@ -100,7 +100,7 @@ def test_help_lists_the_commands_and_their_options(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_a_missing_extra_gives_the_command_to_install_it(missing: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from apsched.cli import main; " + (
-        "sys.argv[1:] = ['import', '--from', 'x.json', '--to', 'sqlite:///y.db']; sys.exit(main())"
+        "sys.argv[1:] = ['backfill', 'job', '--from', '-1d']; sys.exit(main())"
     )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
