@@ -57,6 +57,7 @@ class JobFiles(JobRegistry):
             AliasLookupError: There is no such store.
             ValueError: Jobs cannot be written, a lambda for example; the message says which, and nothing is written.
             OSError: The file cannot be written.
+            TypeError: *outfile* is neither a path nor a file.
         """
         if not self._is_started:
             raise SchedulerNotRunningError(

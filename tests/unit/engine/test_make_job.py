@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from inspect import signature
@@ -15,6 +15,7 @@ import pytest
 
 from apsched.engine.make_job import Draft, JobMaker, first_times
 from apsched.engine.plan import due_time
+from apsched.engine.registry import JobRegistry
 from apsched.exceptions import ConflictingIdError
 from apsched.executors.asyncio import AsyncIOExecutor
 from apsched.job import Job, JobDefaults
@@ -372,3 +373,11 @@ def test_a_wrong_change_is_refused(
 
     assert type(caught.value) is error
     assert str(caught.value).startswith(message)
+
+
+def test_a_draft_takes_the_parameters_of_add_job() -> None:
+    def parameters(function: Callable[..., object]) -> list[tuple[str, object]]:
+        known = signature(function).parameters.items()
+        return [(name, value.default) for name, value in known if name not in ("self", "now", "connection")]
+
+    assert parameters(JobMaker.draft) == parameters(JobRegistry.add_job)
