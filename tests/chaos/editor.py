@@ -32,6 +32,7 @@ from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
 from tests.chaos import ledger
 from tests.chaos.courses import Course, Stretch
+from tests.chaos.evidence import Cancellation
 from tests.cluster.stores import make_store
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Editor:
 
     Attributes:
         courses: What it has decided, by job id.
-        cancellations: Runs that it has tried to cancel -> the epoch that they had then; None if there was no answer.
+        cancellations: Runs that it has tried to cancel -> what the answer was; None: there was none.
         changes: How many changes it has made.
     """
 
@@ -76,7 +77,7 @@ class Editor:
         self._thread = threading.Thread(target=self._serve, name="editor")
         self._failure: BaseException | None = None
         self.courses: dict[str, Course] = {}
-        self.cancellations: dict[str, int | None] = {}
+        self.cancellations: dict[str, Cancellation | None] = {}
         self.changes: int = 0
 
     def start(self) -> None:
@@ -247,7 +248,8 @@ class Editor:
             self.cancellations[run_id] = None
             with suppress(RunLookupError):  # it has ended, or an earlier try had come through
                 found = await _insist(lambda: desk.cancel_run(run_id))
-                self.cancellations[run_id] = found.epoch
+                asked_at = None if found.outcome is Outcome.CANCELLED else time.monotonic()
+                self.cancellations[run_id] = Cancellation(found.epoch, asked_at)
 
     async def _update(
         self, store: JobStore, job_id: str, trigger: BaseTrigger | None
