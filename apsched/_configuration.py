@@ -105,7 +105,7 @@ def make_part(kind: str, bases: tuple[type[Any], ...], value: object, options: M
             f"{SUFFIXES[kind]} must be an instance, the alias of a plugin, or a mapping with that under 'type' or a "
             f"class under 'class', got {given!r}"
         )
-    made = _make(make, from_text(make, options or {}, subject), subject)
+    made = _plugins.call(make, from_text(make, options or {}, subject), subject)
     if not isinstance(made, bases):
         raise TypeError(f"{subject} must make {SUFFIXES[kind]}, an instance of {bases[0].__name__}, got {made!r}")
     return made
@@ -257,16 +257,6 @@ def _resolve(reference: object) -> Any:
     if not callable(reference):
         raise TypeError(f"class must be a class or a text 'package.module:name' that leads to one, got {reference!r}")
     return reference
-
-
-def _make(make: Callable[..., Any], options: Mapping[str, Any], subject: str) -> Any:
-    try:
-        return make(**options)
-    except TypeError:
-        error = _plugins.misuse(subject, make, options)
-        if error is None:
-            raise
-        raise error from None
 
 
 @functools.cache

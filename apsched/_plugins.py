@@ -116,20 +116,37 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def misuse(
-    subject: str, make: Callable[..., Any], options: Mapping[str, Any], others: Iterable[str] = ()
+def call(make: Callable[..., Any], options: Mapping[str, Any], subject: str, others: Iterable[str] = ()) -> Any:
+    """
+    Return what *make* makes of *options*.
+
+    Args:
+        make: A class or function.
+        options: Its keyword arguments.
+        subject: What it makes; begins the message of an error.
+        others: Names that users may have meant besides those of *make*.
+
+    Raises:
+        TypeError: The options do not fit; the message says which one, and what there is.
+        Exception: What *make* raises.
+    """
+    try:
+        return make(**options)
+    except TypeError:
+        error = _misuse(make, options, subject, others)
+        if error is None:
+            raise
+        raise error from None
+
+
+def _misuse(
+    make: Callable[..., Any], options: Mapping[str, Any], subject: str, others: Iterable[str]
 ) -> TypeError | None:
     """
     Return what to raise where *options* do not fit *make*; None if they fit.
 
-    Looking at a signature costs more than most calls: ask when *make* has raised TypeError. If None comes back, that
+    Looking at a signature costs more than most calls: asked when *make* has raised TypeError. If None comes back, that
     came from within.
-
-    Args:
-        subject: What *make* makes; begins the message.
-        make: A class or function.
-        options: Its keyword arguments.
-        others: Names that users may have meant besides those of *make*.
     """
     try:
         parameters = signature(make).parameters.values()

@@ -13,7 +13,7 @@ from apsched.engine.by_hand import CANCELLED_BY_HAND, cancelled, run_now, why_no
 from apsched.engine.explain import Explanation, explain
 from apsched.engine.parts import Parts
 from apsched.engine.results import Expected, Finished
-from apsched.events import EVENT_JOB_CANCELLED, JobExecutionEvent
+from apsched.events import EVENT_JOB_CANCELLED
 from apsched.exceptions import JobLookupError, RunFailedError, RunLookupError
 from apsched.job import Job
 from apsched.jobstores.base import RunFilter
@@ -227,14 +227,7 @@ class RunHistory(Parts):
             return False
         self._changed(alias)  # other jobs may follow it
         self._results.settle(alias, Finished(ended))
-        self._publish(
-            JobExecutionEvent,
-            EVENT_JOB_CANCELLED,
-            job_id=run.job_id,
-            jobstore=alias,
-            scheduled_run_time=run.nominal_time,
-            run=ended,
-        )
+        self._publish_end(alias, EVENT_JOB_CANCELLED, ended)
         return True
 
 

@@ -193,14 +193,9 @@ class JobMaker:
             )
         if trigger not in WITHOUT_ZONE:
             trigger_args = {"timezone": self.timezone, **trigger_args}
-        make: Callable[..., BaseTrigger] = _plugins.find("trigger", trigger)
-        try:
-            return make(**trigger_args)
-        except TypeError:
-            error = _plugins.misuse(f"trigger {trigger!r}", make, trigger_args, options)
-            if error is None:
-                raise
-            raise error from None
+        make = _plugins.find("trigger", trigger)
+        made: BaseTrigger = _plugins.call(make, trigger_args, f"trigger {trigger!r}", options)
+        return made
 
     def change(self, job: Job, changes: Mapping[str, Any]) -> Job:
         """

@@ -14,10 +14,11 @@ from apsched.engine.open_store import OpenStore
 from apsched.engine.results import Finished, Results
 from apsched.engine.runner import Runner
 from apsched.engine.slots import Slots
-from apsched.events import SchedulerEvent
+from apsched.events import JobExecutionEvent, SchedulerEvent
 from apsched.exceptions import AliasLookupError, SchedulerNotRunningError, SchedulerStateError
 from apsched.job import Job
 from apsched.jobstores.base import JobStore, RunFilter
+from apsched.run import Run
 
 logger: logging.Logger = logging.getLogger("apsched.scheduler")
 
@@ -130,6 +131,12 @@ class Parts:
             where = RunFilter(job_id=run.job_id, since=run.nominal_time, until=run.nominal_time)
             for stored in await self._stores[alias].runs(where, 1):
                 self._results.settle(alias, Finished(stored))
+
+    def _publish_end(self, alias: str, code: int, run: Run) -> None:
+        """Publish how a run has ended that was not under way here."""
+        self._publish(
+            JobExecutionEvent, code, job_id=run.job_id, jobstore=alias, scheduled_run_time=run.nominal_time, run=run
+        )
 
     def _publish(self, event: type[SchedulerEvent], code: int, **details: Any) -> None:
         """Make and publish an event if anybody listens to it."""

@@ -20,7 +20,6 @@ from apsched.events import (
     EVENT_JOB_MODIFIED,
     EVENT_JOB_REMOVED,
     JobEvent,
-    JobExecutionEvent,
     SchedulerEvent,
 )
 from apsched.exceptions import AliasLookupError, ConflictingIdError, JobLookupError, SchedulerNotRunningError
@@ -594,14 +593,7 @@ class JobRegistry(Parts):
         known = {run.id for run in pending}
         for run in reversed(await self._all_runs(alias, where)):
             if run.id in known:
-                self._publish(
-                    JobExecutionEvent,
-                    EVENT_JOB_CANCELLED,
-                    job_id=run.job_id,
-                    jobstore=alias,
-                    scheduled_run_time=run.nominal_time,
-                    run=run,
-                )
+                self._publish_end(alias, EVENT_JOB_CANCELLED, run)
 
     async def _all_runs(self, alias: str, where: RunFilter) -> list[Run]:
         runs: list[Run] = []

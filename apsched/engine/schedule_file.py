@@ -91,11 +91,5 @@ def make_trigger(table: Mapping[str, Any], timezone: tzinfo | None = None) -> Ba
         options["triggers"] = [make_trigger(member, timezone) for member in options["triggers"]]
     if isinstance(options.get("exclude"), Mapping):
         options["exclude"] = make_trigger(options["exclude"], timezone)
-    try:
-        trigger: BaseTrigger = make(**options)
-    except TypeError:
-        error = _plugins.misuse(f"trigger {alias!r}", make, options)
-        if error is None:
-            raise
-        raise error from None
+    trigger: BaseTrigger = _plugins.call(make, options, f"trigger {alias!r}")
     return trigger
