@@ -34,7 +34,7 @@ from apsched.jobstores._redis.claiming import HOLD
 from apsched.jobstores._redis.packing import pack
 from apsched.jobstores.base import JobFilter, RunFilter
 from apsched.jobstores.redis import RedisJobStore
-from apsched.run import DEATH, Outcome, Plan
+from apsched.run import DEATH, Outcome, Plan, Run
 from apsched.serializers.base import unreadable_arguments
 from apsched.testing.contract._values import (
     FAR,
@@ -414,6 +414,25 @@ async def test_a_node_that_died_while_it_planned_stores_nothing(store: RedisJobS
 
     assert await history(store) == []
     assert len(await take(store, owner="b")) == 1
+
+
+async def test_a_run_that_its_node_hands_back_while_others_settle_it_is_not_settled(
+    store: RedisJobStore, redis_database: str
+) -> None:
+    await store.add([make_job()])
+    run = await take_one(store)
+
+    async def hand_back() -> None:
+        async with RedisJobStore(url=redis_database) as other:
+            await other.finish([ended(run, Outcome.PENDING)])
+
+    def settle(job: Job | None, run: Run) -> Run:
+        elsewhere(hand_back)
+        return after_crash(job, run, T0)
+
+    assert await store.reap({"a": 0}, settle) == []
+    (waits,) = await history(store)
+    assert (waits.outcome, waits.epoch) == (Outcome.PENDING, run.epoch)
 
 
 async def test_a_job_that_was_changed_while_it_was_planned_for_is_planned_for_again(

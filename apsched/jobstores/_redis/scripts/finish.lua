@@ -19,8 +19,10 @@ local answers, is_done, changed, running = {}, {}, {}, {}
 for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
 -- Return what a run is that may end in that way: under way (R), as long as its claim holds, or pending (P), if it is
--- cancelled. If it is neither: nothing, and whether it has ended in that way already.
-local function find_open(id, name, claim, code)
+-- cancelled. If it is neither: nothing, and whether it has ended in that way already; not if a dead node has handed
+-- back what somebody else is about to settle, which raises the epoch.
+local function find_open(id, name, claim, row)
+  local code = string.sub(row, 1, 1)
   local left = without(running[id], claim)
   if left then
     running[id] = left
@@ -29,7 +31,7 @@ local function find_open(id, name, claim, code)
   local run = read_run(call('HGET', RUNS, name))
   if not run or run.epoch ~= match(claim, '^[^/]*/(%d+)/') then return nil, false end
   if run.code == 'P' and code == 'C' then return 'P' end
-  return nil, run.code == code
+  return nil, run.code == code and run.epoch == read_run(row).epoch
 end
 
 -- Return the followers of a job, and a text that another one takes the place of when one of them is changed.
@@ -80,7 +82,7 @@ for index = 1, count do
   local id, nominal, row = ids[index], nominals[index], rows[index]
   local name, code = nominal .. ':' .. id, string.sub(row, 1, 1)
   local was, has_ended
-  if not is_done[name] then was, has_ended = find_open(id, name, claims[index], code) end
+  if not is_done[name] then was, has_ended = find_open(id, name, claims[index], row) end
   if not was then
     answers[index] = has_ended and 1 or 0
   else
