@@ -7,16 +7,14 @@ by the server, once a majority has them. A server that is in no replica set has 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
-
-import anyio
 
 from apsched._bridge import Bridged
 from apsched._mongodb_clients import MongoLink, MongoSource, told_in_words
 from apsched.exceptions import JobStoreUnavailableError
-from apsched.notifiers._received import Received
+from apsched.notifiers._received import received
 from apsched.notifiers.base import Notifier
 
 
@@ -75,47 +73,45 @@ class MongoDBNotifier(Bridged, Notifier):
             await self._link.call(signals.update_one, {"_id": store}, hint, upsert=True)
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        return self._listen()
+        return received(self._bridge, _Subscription(self._source, self._database, self._collection, self._origin))
 
-    @asynccontextmanager
-    async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
-        async with AsyncExitStack() as stack:
-            stream = await self._bridge.call(self._watch, stack)
-            yield Received(self._bridge, stream.receive)
 
-    async def _watch(self, stack: AsyncExitStack) -> _Stream:
+class _Subscription:
+    """A change stream, in an event loop of asyncio."""
+
+    def __init__(self, source: MongoSource, database: str, collection: str, origin: str) -> None:
+        self._source = source
+        self._database = database
+        self._collection = collection
+        self._origin = origin
+        self._link: MongoLink | None = None
+        self._changes: Any = None
+
+    async def open(self) -> None:
+        """Subscribe; what is told from then on is received."""
         with told_in_words(self._source):
-            link = self._source.open_listener()
-            stack.push_async_callback(self._close_listener, link)
+            self._link = link = self._source.open_listener()
             signals = link.collection(self._database, self._collection)
             kinds = {"$match": {"operationType": {"$in": ["insert", "update", "replace"]}}}
             awaited = round(self._source.timeout / 2 * 1000)
-            changes = await link.call(signals.watch, [kinds], max_await_time_ms=awaited)
-            return _Stream(link, changes, self._origin)
-
-    async def _close_listener(self, link: MongoLink) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._bridge.call(link.close)
-
-
-class _Stream:
-    """A change stream, in an event loop of asyncio."""
-
-    def __init__(self, link: MongoLink, changes: Any, origin: str) -> None:
-        self._link = link
-        self._changes = changes
-        self._origin = origin
+            self._changes = await link.call(signals.watch, [kinds], max_await_time_ms=awaited)
 
     async def receive(self) -> str:
         """Return the next alias that another notifier names."""
+        assert self._link is not None  # noqa: S101  it is open
         while True:
-            with told_in_words(self._link.source):
+            with told_in_words(self._source):
                 change = await self._link.wait(self._changes.try_next)
             if change is None and not self._changes.alive:  # from now on it says nothing, and at once
                 raise JobStoreUnavailableError(
-                    f"MongoDB at {self._link.source} has ended the change stream, since its collection was dropped"
+                    f"MongoDB at {self._source} has ended the change stream, since its collection was dropped"
                 )
             if change is not None:
                 fields = change.get("fullDocument") or change["updateDescription"]["updatedFields"]
                 if not str(fields.get("last", "")).startswith(f"{self._origin} "):
                     return str(change["documentKey"]["_id"])
+
+    async def close(self) -> None:
+        """Close the connection, if it is open; the server need not be there."""
+        if self._link is not None:
+            await self._link.close()

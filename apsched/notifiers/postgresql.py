@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ import asyncpg
 
 from apsched._bridge import Bridge
 from apsched.exceptions import JobStoreUnavailableError
-from apsched.notifiers._received import Received
+from apsched.notifiers._received import received
 from apsched.notifiers.base import Notifier
 
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
@@ -81,17 +81,7 @@ class PostgreSQLNotifier(Notifier):
                 raise _unavailable(self._url, exc) from exc
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        return self._listen()
-
-    @asynccontextmanager
-    async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
-        subscription = _Subscription(self._url, self._channel, self._origin, self._timeout)
-        try:
-            await self._bridge.call(subscription.open)
-            yield Received(self._bridge, subscription.receive)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._bridge.call(subscription.close)
+        return received(self._bridge, _Subscription(self._url, self._channel, self._origin, self._timeout))
 
 
 class _Subscription:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import anyio
@@ -12,7 +12,7 @@ import anyio
 from apsched._bridge import Bridged
 from apsched._redis_clients import FAILURES, Client, RedisClients
 from apsched.exceptions import JobStoreUnavailableError
-from apsched.notifiers._received import Received
+from apsched.notifiers._received import received
 from apsched.notifiers.base import Notifier
 
 QUIET = 10.0  # seconds without a message, after which it is asked whether the connection still lives
@@ -73,17 +73,7 @@ class RedisNotifier(Bridged, Notifier):
             raise self._clients.unavailable(exc) from exc
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        return self._listen()
-
-    @asynccontextmanager
-    async def _listen(self) -> AsyncGenerator[AsyncIterator[str]]:
-        subscription = _Subscription(self._clients, self._channel, self._origin, self._timeout)
-        try:
-            await self._bridge.call(subscription.open)
-            yield Received(self._bridge, subscription.receive)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._bridge.call(subscription.close)
+        return received(self._bridge, _Subscription(self._clients, self._channel, self._origin, self._timeout))
 
 
 class _Subscription:
