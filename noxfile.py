@@ -73,6 +73,7 @@ SERVERS = {  # program -> Debian's packages; a browser is one of them
     "redis-check-rdb": "redis-tools",
     "chromium": "chromium",
 }
+TRIO = "trio>=0.31"
 IN_PARALLEL = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "worksteal")  # each has servers of its own
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -133,7 +134,7 @@ def engines(session: nox.Session) -> None:
 def chaos(session: nox.Session) -> None:
     """Break nodes, networks and servers at random for 5 minutes a store; `-- redis --seed 1 --minutes 2 --nodes 4`."""
     install_servers(session)
-    install_with_extras(session, group="test")
+    install(session, "-e", f".[{','.join(STORE_EXTRAS)}]", TRIO, group="servers")
     session.run("python", "-m", "tests.chaos", *session.posargs)
 
 
