@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from apsched._documents import State, state_of
 from apsched.job import NO_KWARGS, Job
 from apsched.jobstores.base import Node, RunFilter
 from apsched.run import Run
+from apsched.triggers.base import BaseTrigger
+
+logger: logging.Logger = logging.getLogger("apsched.web")
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +124,7 @@ class Upcoming:
 
 
 def upcoming_of(job: Job, until: datetime, limit: int) -> Upcoming:
-    """Return the nominal times of *job* up to *until* (aware), at most so many."""
+    """Return the nominal times of *job* up to *until* (aware), at most so many, and none after its trigger fails."""
     times: list[datetime] = []
     moment = job.next_nominal_time or job.next_run_time
     end = until.timestamp()
@@ -128,8 +132,17 @@ def upcoming_of(job: Job, until: datetime, limit: int) -> Upcoming:
         if len(times) == limit:
             return Upcoming(job=job, times=times, has_more=True)
         times.append(moment)
-        moment = job.trigger.get_next_fire_time(moment, moment)
+        moment = next_time(job.trigger, moment, moment)
     return Upcoming(job=job, times=times, has_more=False)
+
+
+def next_time(trigger: BaseTrigger, previous: datetime | None, now: datetime) -> datetime | None:
+    """Return what `get_next_fire_time` does; None also if that fails, as a trigger of the user may."""
+    try:
+        return trigger.get_next_fire_time(previous, now)
+    except Exception:
+        logger.debug("%s fails", type(trigger).__qualname__, exc_info=True)
+        return None
 
 
 def come_together(job: Job, other: Job) -> bool:

@@ -12,7 +12,7 @@ import attrs
 from apsched.jobstores.base import RunFilter
 from apsched.run import Outcome
 from apsched.triggers.base import BaseTrigger
-from apsched.web.answers import StoredRun, Upcoming
+from apsched.web.answers import StoredRun, Upcoming, next_time
 from apsched.web.backend import Backend
 
 HOUR = timedelta(hours=1)
@@ -84,13 +84,13 @@ def _plan(upcoming: Sequence[Upcoming], hours: Sequence[datetime]) -> list[HourL
 
 def _estimate(trigger: BaseTrigger, start: datetime) -> int:
     """Return about how many times *trigger* has in the hour from *start* on."""
-    first = moment = trigger.get_next_fire_time(None, start)
+    first = moment = next_time(trigger, None, start)
     count = 0
     while moment is not None and moment < start + HOUR:
         count += 1
         if count > SAMPLE and first is not None:
             return round((start + HOUR - first) / ((moment - first) / (count - 1)))
-        moment = trigger.get_next_fire_time(moment, moment)
+        moment = next_time(trigger, moment, moment)
     return count
 
 

@@ -22,6 +22,7 @@ from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.retry import Retry
 from apsched.run import Attempt, Outcome, Report
 from apsched.triggers.after import After
+from apsched.triggers.base import BaseTrigger
 from apsched.web.app import create_app
 from tests.web.asking import EVIL, LOCAL, press, record
 from tests.web.calls import succeed
@@ -252,6 +253,26 @@ async def test_a_quarantined_job_is_shown_with_its_reason_and_what_to_do(
     assert "No job is quarantined" in await text(http, "/quarantine")
 
 
+class Failing(BaseTrigger):
+    """Has one time, and fails when it is asked for another one."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        if previous_fire_time is not None:
+            raise RuntimeError("of the user")
+        return now + MINUTE
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize("path", ["/", "/job?id=bad", "/job/change?id=bad", "/load", "/calendar.ics"])
+async def test_a_trigger_that_fails_breaks_no_page(
+    scheduler: AsyncScheduler, http: httpx.AsyncClient, path: str
+) -> None:
+    await scheduler.add_job(succeed, Failing(), id="bad")
+    assert "bad" in await text(http, path) or path == "/load"
+
+
 async def test_nodes_and_health_are_told(scheduler: AsyncScheduler, http: httpx.AsyncClient) -> None:
     assert scheduler.node in await text(http, "/nodes")
     page = await text(http, "/health")
@@ -286,7 +307,7 @@ async def test_no_text_of_a_user_becomes_markup(scheduler: AsyncScheduler, http:
     )
     tags = Tags()
     tags.feed(page)
-    assert not [name for tag, names in tags.found for name in names if name.startswith("on") or name == "style"]
+    assert not [name for _, names in tags.found for name in names if name.startswith("on") or name == "style"]
     assert {tag for tag, _ in tags.found}.isdisjoint({"img", "style", "iframe"})
     assert all("src" in names for tag, names in tags.found if tag == "script")
     assert "{{7*7}}" in page or path in ("/load", "/nodes")

@@ -250,3 +250,17 @@ async def test_an_error_that_nobody_expected_tells_nothing_and_has_the_headers_t
     assert answer.status_code == 500
     assert "secret detail" not in answer.text
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+async def test_only_what_a_visitor_has_caused_is_told_to_be_his_mistake(scheduler: AsyncScheduler) -> None:
+    async def authorize(request: Any, action: str) -> bool:
+        if action != "view":
+            raise ValueError("secret detail")
+        return True
+
+    async with client_of(scheduler, authorize=authorize) as http:
+        http._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
+        answer = await press(http, "pause_job", id="nightly")
+        assert (await http.get("/?after=nothing")).status_code == 422
+    assert answer.status_code == 500
+    assert "secret detail" not in answer.text

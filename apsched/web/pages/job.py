@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from apsched.engine.explain import next_times
 from apsched.exceptions import JobLookupError
 from apsched.job import Job, Overlap
 from apsched.jobstores.base import RunFilter
-from apsched.web.answers import StoredRun
+from apsched.web.answers import StoredRun, upcoming_of
 from apsched.web.charts.history import BARS, history
 from apsched.web.load import usual_length
 from apsched.web.pages.view import as_text, chosen_store, job_row, run_rows
@@ -21,6 +20,7 @@ from apsched.web.templating import page
 from apsched.web.words import length
 
 TIMES = 10  # that come next
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 LISTED = 20  # in the table
 BEYOND: dict[Overlap, str] = {  # what becomes of a time beyond that
     "skip": "a time beyond that is skipped",
@@ -56,7 +56,7 @@ async def job(request: Request) -> Response:
         facts=_facts(found),
         args=as_text(found.args),
         kwargs=dict(zip(found.kwargs, as_text(list(found.kwargs.values())), strict=True)),
-        times=[] if row.follows else next_times(found, TIMES),
+        times=[] if row.follows else upcoming_of(found, END_OF_TIME, TIMES).times,
         runs=rows[:LISTED],
         history=history(row.runs, [f"{root}/run?{each.query}" for each in rows], zone, backend.now),
         usual=usual_length([run.duration for run in row.runs if run.duration is not None]),
