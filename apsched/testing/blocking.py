@@ -53,7 +53,7 @@ class BlockingClock:
         Raises:
             SchedulerNotRunningError: The scheduler is not running.
             ValueError: That is less than nothing.
-            TimeoutError: At some instant there was work left after 10 s of real time.
+            TimeoutError: At some instant there was work left after 30 s of real time.
         """
         self._portal.call(self.virtual.advance, seconds, minutes=minutes, hours=hours, days=days)
 
