@@ -102,7 +102,7 @@ async def test_a_job_keeps_its_last_hundred_runs_or_as_many_as_it_says(
     assert [run.nominal_time for run in await scheduler.get_runs("three")] == [at(2000), at(1990), at(1980)]
 
 
-async def test_a_hundred_thousand_runs_leave_a_bounded_history(clock: VirtualClock) -> None:
+async def test_ten_thousand_runs_leave_a_bounded_history(clock: VirtualClock) -> None:
     store = MemoryJobStore(keep_runs=10, keep_gone_jobs=50)
     count = 0
 
@@ -112,15 +112,15 @@ async def test_a_hundred_thousand_runs_leave_a_bounded_history(clock: VirtualClo
 
     async with AsyncScheduler(clock=clock, jobstores={"default": store}) as scheduler:
         await scheduler.add_jobs(
-            [{"func": work, "trigger": "interval", "seconds": 1, "id": str(number)} for number in range(1000)]
+            [{"func": work, "trigger": "interval", "seconds": 1, "id": str(number)} for number in range(100)]
         )
         await clock.advance(97)
         for _ in range(3):  # and jobs that come and go
-            await scheduler.add_jobs([{"func": work} for _ in range(1000)])
+            await scheduler.add_jobs([{"func": work} for _ in range(100)])
             await clock.advance()
         runs = await scheduler.get_runs(limit=1_000_000)
         health = await scheduler.health()
 
-    assert count == 100_000
-    assert len(runs) == 1000 * 10 + 50
+    assert count == 10_000
+    assert len(runs) == 100 * 10 + 50
     assert health.runs_under_way == health.jobstores["default"].unrecorded == 0
