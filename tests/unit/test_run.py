@@ -20,7 +20,7 @@ moments = st.datetimes(
 )
 
 
-def make_run(**options: datetime | None) -> Run:
+def make_run(**options: datetime | str | None) -> Run:
     return Run(job_id="job", nominal_time=T0, due_time=T0 + timedelta(seconds=1), outcome=Outcome.RUNNING, **options)  # type: ignore[arg-type]  # fewer than a run has
 
 
