@@ -170,9 +170,12 @@ async def fill(
             if on_run is not None:
                 on_run(done[-1][0], len(done), len(times))
 
-    async with anyio.create_task_group() as tasks:
-        for _ in range(min(max_parallel, len(times))):
-            tasks.start_soon(work)
+    try:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(max_parallel, len(times))):
+                tasks.start_soon(work)
+    except ExceptionGroup as group:  # what ends one ends all, and most come upon the same
+        raise group.exceptions[0] from None
     outcomes: dict[Outcome, int] = {}
     made = [run for run, was_recorded in done if not was_recorded]
     for run in made:

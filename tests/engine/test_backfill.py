@@ -158,6 +158,24 @@ async def test_what_is_wrong_is_said(scheduler: AsyncScheduler, at: At, monkeypa
         await scheduler.backfill("job", at(0), at(600))
 
 
+@pytest.mark.parametrize("max_parallel", [1, 3])
+async def test_it_ends_when_its_job_is_removed(
+    scheduler: AsyncScheduler, clock: VirtualClock, ran: None, at: At, max_parallel: int
+) -> None:
+    async def fill() -> None:
+        with pytest.raises(JobLookupError, match="job"):
+            await scheduler.backfill("job", at(0), at(480), max_parallel=max_parallel)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fill)
+        await anyio.wait_all_tasks_blocked()
+        await clock.advance(1.5)
+        await scheduler.remove_job("job")
+        await clock.advance(5)
+
+    assert {run.outcome for run in await scheduler.get_runs("job")} <= {Outcome.SUCCEEDED, Outcome.CANCELLED}
+
+
 async def test_a_scheduler_that_is_not_running_makes_up_for_nothing(at: At) -> None:
     with pytest.raises(SchedulerNotRunningError):
         await AsyncScheduler().backfill("job", at(0), at(60))
