@@ -36,6 +36,7 @@ NOT_CALLED = "a middleware answered in place of the callable"
 LEAVE_TIMEOUT = 10.0  # seconds that leaving waits at most for tasks that were cancelled
 
 Sink: TypeAlias = Callable[[Finished], None]
+SubmittedEnding: TypeAlias = Callable[["_UnderWay", Any, BaseException | None], None]
 
 
 class _UnderWay:
@@ -57,15 +58,26 @@ class _UnderWay:
         "sink",
         "slot",
         "task",
+        "when_ended",
     )
 
-    def __init__(self, job: Job, run: Run, removes_job: bool, slot: Slot, sink: Sink, lease: Lease | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        run: Run,
+        removes_job: bool,
+        slot: Slot,
+        sink: Sink,
+        lease: Lease | None,
+        when_ended: SubmittedEnding,
+    ) -> None:
         self.job = job
         self.run = run
         self.lease = lease
         self.removes_job = removes_job
         self.slot = slot
         self.sink = sink
+        self.when_ended = when_ended
         self.call: Call | None = None
         self.task: Started | None = None
         self.give_up: Callable[[], bool] | None = (
@@ -77,6 +89,10 @@ class _UnderWay:
         self.goes_back = False  # to its store, if it is cancelled before it has been started
         self.is_entered = False
         self.is_left = False  # it has ended for everybody but its own task, which goes on
+
+    def end_submitted(self, value: Any, exception: BaseException | None) -> None:
+        """Be the end of its call, where it has no task; one object where a partial consists of four."""
+        self.when_ended(self, value, exception)
 
 
 class Runner:
@@ -100,6 +116,8 @@ class Runner:
         watchdog: Watchdog | None = None,
     ) -> None:
         self._clock = clock
+        self._now = clock.now  # these two are made once, not for each run
+        self._when_ended = self._end_submitted
         self._slots = slots
         self._tasks = tasks
         self._middleware = middleware
@@ -150,7 +168,7 @@ class Runner:
         if not self._under_way:
             for wakeup in self._for_work:
                 wakeup.set()
-        under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease)
+        under_way = self._under_way[run] = _UnderWay(job, run, removes_job, slot, sink, lease, self._when_ended)
         if job.timeout is not None:
             under_way.deadline = self._deadlines.add(job.timeout, partial(self._time_out, under_way, job.timeout))
         if slot.executor.can_submit and not isinstance(job.func, str) and not self._middleware:
@@ -241,10 +259,9 @@ class Runner:
         """Run it without a task of its own."""
         call = self._make_call(under_way, func)
         call.capture()
-        call.context.run(current.set, under_way.run)
-        call.context.run(job_of_current.set, under_way.job)
+        call.context.run(_make_current, under_way.run, under_way.job)
         try:
-            under_way.give_up = under_way.slot.executor.submit(call, partial(self._end_submitted, under_way))
+            under_way.give_up = under_way.slot.executor.submit(call, under_way.end_submitted)
         except Exception as exc:  # refused; or an executor of somebody else's that is broken
             self._end_submitted(under_way, None, exc)
 
@@ -266,10 +283,10 @@ class Runner:
         job, run = under_way.job, under_way.run
         args = job.args if run.args is None else run.args
         kwargs = job.kwargs if run.kwargs is None else run.kwargs
-        enter = self._clock.now if under_way.lease is None else under_way.lease.enter
+        enter = self._now if under_way.lease is None else under_way.lease.enter
         if under_way.deadline is not None:
             enter = partial(self._enter, under_way.deadline, enter)
-        call = under_way.call = Call(func, args, kwargs, enter, job, run, None if self._middleware else self._clock.now)
+        call = under_way.call = Call(func, args, kwargs, enter, job, run, None if self._middleware else self._now)
         return call
 
     def _enter(self, deadline: Deadline, enter: Callable[[], datetime]) -> datetime:
@@ -289,8 +306,7 @@ class Runner:
             return
         under_way.is_entered = True
         job, run = under_way.job, under_way.run
-        current.set(run)
-        job_of_current.set(job)
+        _make_current(run, job)
         outcome = Outcome.SUCCEEDED
         retval = error = None
         exception: BaseException | None = None
@@ -412,6 +428,11 @@ class Runner:
                 if self._is_idle(executor):
                     waiter.set(None)
         self._tell_if_at_rest()
+
+
+def _make_current(run: Run, job: Job) -> None:
+    current.set(run)
+    job_of_current.set(job)
 
 
 async def _resolved(ref: str) -> Any:

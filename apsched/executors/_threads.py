@@ -39,6 +39,7 @@ class Work:
     Attributes:
         call: What to call.
         end: Called when the call has ended.
+        threads: Which have it.
         taken: Acquired once: by the thread that enters the call, or by the loop that gives it up before.
         runner: The runner of the thread that has it; set before *taken* is acquired.
         value: What the call returned.
@@ -47,17 +48,22 @@ class Work:
         is_ending: Whether its runner was told to end it.
     """
 
-    __slots__ = ("call", "end", "error", "is_ending", "is_given_up", "runner", "taken", "value")
+    __slots__ = ("call", "end", "error", "is_ending", "is_given_up", "runner", "taken", "threads", "value")
 
-    def __init__(self, call: Call, end: Ending) -> None:
+    def __init__(self, call: Call, end: Ending, threads: Threads) -> None:
         self.call = call
         self.end = end
+        self.threads = threads
         self.taken = threading.Lock()
         self.runner: Runner
         self.value: Any = None
         self.error: BaseException | None = None
         self.is_given_up = False
         self.is_ending = False
+
+    def give_up(self) -> bool:
+        """Stop waiting for it; return whether it was entered."""
+        return self.threads.give_up(self)
 
     def finish(self) -> None:
         """Hand over what came of the call, and keep nothing of it: a traceback has frames that have this object."""
@@ -176,12 +182,32 @@ class Threads:
         """
         if self.is_closed:
             raise ExecutorRefusedError(LEFT)
-        work = Work(call, end)
-        if len(self._threads) - self._ending <= len(self._under_way):  # no thread is idle
+        work = Work(call, end, self)
+        count = len(self._threads) - self._ending
+        if count <= len(self._under_way) and (
+            count < self._limit or self._stuck
+        ):  # none is idle, and there may be more
             self._start_thread()
         self._under_way.add(work)
         self._queue.put(work)
-        return partial(self._give_up, work)
+        return work.give_up
+
+    def give_up(self, work: Work) -> bool:
+        """Stop waiting for *work*; return whether it was entered."""
+        if work not in self._under_way:  # it has ended meanwhile
+            return True
+        if work.taken.acquire(blocking=False):  # it has not begun and never will
+            self._under_way.discard(work)
+            return False
+        if not work.is_given_up:
+            work.is_given_up = True
+            self._stuck += 1
+            work.runner.end(work)
+            if not work.runner.can_end:
+                logger.debug("gave up %r, which goes on in its thread; such calls: %d", work.call.func, self._stuck)
+                if self._stuck == self._limit + self._spare:
+                    logger.warning("all %d threads are held by calls that were given up; others wait", self._stuck)
+        return True
 
     async def close(self) -> None:
         """
@@ -258,23 +284,6 @@ class Threads:
         self._stuck -= 1
         if len(self._threads) - self._ending > self._limit + min(self._stuck, self._spare):
             self._end_thread()
-
-    def _give_up(self, work: Work) -> bool:
-        """Stop waiting for *work*; return whether it was entered."""
-        if work not in self._under_way:  # it has ended meanwhile
-            return True
-        if work.taken.acquire(blocking=False):  # it has not begun and never will
-            self._under_way.discard(work)
-            return False
-        if not work.is_given_up:
-            work.is_given_up = True
-            self._stuck += 1
-            work.runner.end(work)
-            if not work.runner.can_end:
-                logger.debug("gave up %r, which goes on in its thread; such calls: %d", work.call.func, self._stuck)
-                if self._stuck == self._limit + self._spare:
-                    logger.warning("all %d threads are held by calls that were given up; others wait", self._stuck)
-        return True
 
     def _refuse(self, work: Work) -> None:
         work.error = ExecutorRefusedError(LEFT)
