@@ -70,6 +70,7 @@ class Look:
         plan: What is to become of a due job.
         owner: The node that claims.
         is_careful: Whether to ask first which nominal times are recorded; after they have turned out to be.
+        marks: Job id -> mark, of the due jobs that bear one.
     """
 
     now: datetime
@@ -77,6 +78,7 @@ class Look:
     plan: Planner
     owner: str
     is_careful: bool = False
+    marks: Mapping[str, str] = attrs.field(factory=dict)
 
 
 class Claims:
@@ -132,12 +134,11 @@ class Claims:
                 free[alias] = count - sum(len(plan.runs) for plan in claimed)
                 plans += claimed
             free = {alias: count for alias, count in free.items() if count}
-            due = None
         if due is None:
-            due = self._due_rows(connection, free, look) if free else ()
+            due = self._due_jobs(connection, free, look) if free else []
         return plans + self._take_jobs(connection, due, look)
 
-    def _look(self, connection: Connection, free: Mapping[str, int], look: Look) -> tuple[bool, Iterable[Any] | None]:
+    def _look(self, connection: Connection, free: Mapping[str, int], look: Look) -> tuple[bool, list[Job] | None]:
         """
         Return whether pending runs are due, and the due jobs if one statement told both.
 
@@ -154,19 +155,13 @@ class Claims:
         node = next(found, None)
         if node is None or node.is_dead:
             raise LeaseLostError(look.owner)
-        if not is_one:
+        if node.is_pending or not is_one:
             return bool(node.is_pending), None
-        return bool(node.is_pending), () if node.id is None else _in_order(chain([node], found), len(free))
+        return False, [] if node.id is None else self._read(chain([node], found), free, look)
 
     # due jobs
 
-    def _take_jobs(self, connection: Connection, due: Iterable[Any], look: Look) -> list[Plan]:
-        marks: dict[str, str] = {}
-        jobs: list[Job] = []
-        for row in due:
-            jobs.append(self._job_of(row, look))
-            if row[3] is not None:
-                marks[row[0]] = row[3]
+    def _take_jobs(self, connection: Connection, jobs: Sequence[Job], look: Look) -> list[Plan]:
         if not jobs:
             return []
         open_runs = self._open_runs(connection, [job.id for job in jobs])
@@ -174,7 +169,7 @@ class Claims:
         if look.is_careful:
             plans = self._drop_recorded(connection, plans)
         runs = run_columns([run for plan in plans for run in plan.runs], self._codec)
-        rows = columns_of([self._advanced(plan, marks.get(plan.job.id), look.owner) for plan in plans])
+        rows = columns_of([self._advanced(plan, look.marks.get(plan.job.id), look.owner) for plan in plans])
         try:
             bulk_of(connection).write_both(connection, (self._insert, runs), (self._advance, rows))
         except IntegrityError:
@@ -191,9 +186,24 @@ class Claims:
                 plan.job.next_nominal_time, plan.job.next_run_time = plan.next_nominal_time, plan.next_run_time
         return plans
 
-    def _due_rows(self, connection: Connection, free: Mapping[str, int], look: Look) -> Iterable[Any]:
+    def _due_jobs(self, connection: Connection, free: Mapping[str, int], look: Look) -> list[Job]:
         values = self._due_values(free, look)
-        return _in_order(connection.execute(self._due(len(free), "unfit" in values), values), len(free))
+        return self._read(connection.execute(self._due(len(free), "unfit" in values), values), free, look)
+
+    def _read(self, rows: Iterable[Any], free: Mapping[str, int], look: Look) -> list[Job]:
+        """Return the due jobs of *rows* in the order in which they are due; each row is dropped when it is read."""
+        jobs: list[Job] = []
+        marks: dict[str, str] = {}
+        due_times: dict[str, int] = {}
+        for row in rows:
+            jobs.append(self._job_of(row, look))
+            due_times[row[0]] = row[5]
+            if row[3] is not None:
+                marks[row[0]] = row[3]
+        look.marks = marks
+        if len(free) > 1:
+            jobs.sort(key=lambda job: due_times[job.id])
+        return jobs
 
     def _due_values(self, free: Mapping[str, int], look: Look) -> dict[str, Any]:
         """Return the values for `_make_due`."""
@@ -437,15 +447,6 @@ class _Locked:
 
 def _free_of(slots: Mapping[str, int]) -> dict[str, int]:
     return {alias: free for alias, free in slots.items() if free > 0}
-
-
-def _in_order(rows: Iterable[Any], aliases: int) -> Iterable[Any]:
-    """Return the due jobs of so many executors in the order in which they are due."""
-    return rows if aliases == 1 else sorted(rows, key=_due_time)
-
-
-def _due_time(row: Sequence[Any]) -> Any:
-    return row[5]
 
 
 def _leaves_open(plan: Plan, open_runs: Mapping[str, list[Run]]) -> bool:
