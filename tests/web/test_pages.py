@@ -383,6 +383,7 @@ async def test_a_store_alone_is_opened_by_the_lifespan_and_joined_by_nobody(tmp_
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         await text(http, "/", 503)
         async with app.router.lifespan_context(app):
+            assert "Nobody works on this store" in await text(http, "/")
             assert "Nobody works on this store" in await text(http, "/nodes")
             assert "looks at a store alone" in await text(http, "/health")
             assert cells(await text(http, "/"), "c-when") == ["at 03:00 every day cron[hour='3']"]

@@ -103,7 +103,7 @@ async def _stores(backend: Backend, nodes: Sequence[StoredNode]) -> list[StoreRo
     return [
         StoreRow(
             alias=alias,
-            kind=backend.kind_of(alias),
+            kind=backend.kind_of(alias).removesuffix("JobStore"),
             latency=await backend.latency(alias),
             nodes=sum(each.store == alias and not each.node.is_dead for each in nodes),
         )

@@ -68,6 +68,7 @@ async def schedules(request: Request) -> Response:
         tag=request.query_params.get("tag", ""),
         states=STATES,
         stores=backend.stores,
+        is_served=backend.scheduler is not None or any(not each.node.is_dead for each in await backend.nodes()),
         counters=await _counters(backend, now, bad),
         lanes=_lanes(web, rows, now),
         ticks=ticks(now, zone),
