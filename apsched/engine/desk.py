@@ -19,7 +19,7 @@ from apsched.clock import Clock, SystemClock, Wakeup
 from apsched.engine.backfill import BackfillReport, OnRun, fill, times_to_fill
 from apsched.engine.by_hand import CANCELLED_BY_HAND, cancelled, run_now, why_not_cancelled
 from apsched.engine.entered import entered
-from apsched.engine.make_job import CONFLICTS, JobMaker, first_times
+from apsched.engine.make_job import CONFLICTS, JobMaker, reschedule, resume
 from apsched.exceptions import AliasLookupError, JobLookupError, RunLookupError, SchedulerNotRunningError
 from apsched.job import Job, JobDefaults
 from apsched.jobstores.base import Change, JobStore, Merge, RunFilter
@@ -117,11 +117,7 @@ class Desk:
         """Give a job another trigger; see `AsyncScheduler.reschedule_job`."""
         made = self.maker.trigger(trigger, trigger_args).anchored(self.now)
 
-        def change(job: Job) -> Job:
-            job.trigger = made
-            return self._armed(job, f"the trigger of job {job.id!r} must have a time to come, got {made}")
-
-        return await self._update(job_id, jobstore, change)
+        return await self._update(job_id, jobstore, lambda job: reschedule(job, made, self.now))
 
     async def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
         """Let a job not run until it is resumed; see `AsyncScheduler.pause_job`."""
@@ -137,7 +133,9 @@ class Desk:
         """
 
         def change(job: Job) -> Job:
-            return self._armed(job, f"job {job.id!r} has no time to come and cannot be resumed; remove it")
+            if resume(job, self.now).next_run_time is None:
+                raise ValueError(f"job {job.id!r} has no time to come and cannot be resumed; remove it")
+            return job
 
         return await self._update(job_id, jobstore, change)
 
@@ -248,14 +246,6 @@ class Desk:
         _check_alias(jobstore)
         job = await self.store.update(job_id, change)
         await self._changed()
-        return job
-
-    def _armed(self, job: Job, problem: str) -> Job:
-        """Return *job* with the next time of its trigger; raise ValueError if there is none."""
-        job.next_nominal_time, job.next_run_time = first_times(job, self.now)
-        if job.next_run_time is None:
-            raise ValueError(problem)
-        job.quarantine = None
         return job
 
     async def _found(self, run_id: str) -> Run:

@@ -292,6 +292,28 @@ def first_times(job: Job, now: datetime) -> tuple[datetime | None, datetime | No
     return nominal, None if nominal is None else due_time(job.id, job.trigger, nominal)
 
 
+def reschedule(job: Job, trigger: BaseTrigger, now: datetime) -> Job:
+    """
+    Give *job* another trigger, which counts from *now* (aware) on, and return it.
+
+    Raises:
+        ValueError: The trigger has no time to come, or an option of the job contradicts it.
+    """
+    job.trigger = trigger
+    resume(job, now)
+    if job.next_run_time is None:
+        raise ValueError(f"the trigger of job {job.id!r} must have a time to come, got {trigger}, which has none")
+    check_options(job, ())
+    return job
+
+
+def resume(job: Job, now: datetime) -> Job:
+    """Let *job* run from its trigger's next time on, as seen from *now* (aware), if it has one, and return it."""
+    job.next_nominal_time, job.next_run_time = first_times(job, now)
+    job.quarantine = None
+    return job
+
+
 def replace(old: Job, new: Job) -> Job:
     """
     Let *new* take the place of *old*: it stays paused, and with the same schedule what comes next stays.

@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any, TextIO, TypeVar
 
 from apsched._undefined import Undefined, undefined
-from apsched.engine.contradictions import check_options
-from apsched.engine.make_job import Draft, first_times, refuse, tell_which
+from apsched.engine.make_job import Draft, first_times, refuse, reschedule, resume, tell_which
 from apsched.engine.parts import Parts
 from apsched.engine.sync import OWNER_TAG, SyncReport, compare
 from apsched.events import (
@@ -242,17 +241,8 @@ class JobRegistry(Parts):
             raise AliasLookupError("job store", exc.alias, self._stores, advice) from None
         made = self._maker.trigger(trigger, trigger_args).anchored(self._clock.now())
 
-        def change(job: Job) -> Job:
-            job.trigger = made
-            # The time is asked for here: while the store made us wait, nodes may have recorded what came in between.
-            job.next_nominal_time, job.next_run_time = first_times(job, self._clock.now())
-            if job.next_run_time is None:
-                raise ValueError(f"the trigger of job {job.id!r} must have a time to come, got {made}, which has none")
-            check_options(job, ())
-            job.quarantine = None
-            return job
-
-        return await self._update(job_id, jobstore, change)
+        # The time is asked for late: while the store makes us wait, nodes may record what comes in between.
+        return await self._update(job_id, jobstore, lambda job: reschedule(job, made, self._clock.now()))
 
     async def pause_job(self, job_id: str, jobstore: str | None = None) -> Job:
         """
@@ -288,13 +278,7 @@ class JobRegistry(Parts):
             JobLookupError: There is no such job.
             AliasLookupError: There is no such store.
         """
-
-        def change(job: Job) -> Job:
-            job.next_nominal_time, job.next_run_time = first_times(job, self._clock.now())
-            job.quarantine = None
-            return job
-
-        job = await self._update(job_id, jobstore, change)
+        job = await self._update(job_id, jobstore, lambda job: resume(job, self._clock.now()))
         if job.next_run_time is not None:
             return job
         await self.remove_job(job_id, jobstore)
