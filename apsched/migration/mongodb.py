@@ -46,7 +46,7 @@ def read(source: str, collection: str | None) -> list[StoredJob]:
     return [
         StoredJob(
             id=str(document["_id"]),
-            read=partial(read_state, bytes(document["job_state"])),
+            read=partial(read_state, document["job_state"]),
             is_scheduled=document.get("next_run_time") is not None,
         )
         for document in found

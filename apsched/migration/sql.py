@@ -86,7 +86,7 @@ def _read(connection: Connection, table: str, schema: str | None) -> list[Stored
     job_id, moment, state = column("id", Unicode), column("next_run_time", Float), column("job_state", LargeBinary)
     rows = connection.execute(select_from(job_id, moment, state).select_from(table_of(table, schema=schema)))
     return [
-        StoredJob(id=row.id, read=partial(read_state, bytes(row.job_state)), is_scheduled=row.next_run_time is not None)
+        StoredJob(id=str(row.id), read=partial(read_state, row.job_state), is_scheduled=row.next_run_time is not None)
         for row in rows
     ]
 

@@ -20,14 +20,19 @@ from apsched.migration.pickles import Maker, Name, Record, RefusedPickleError, r
 ZONE_CLASSES: Final = ("zoneinfo:ZoneInfo", "backports.zoneinfo:ZoneInfo", "backports.zoneinfo._zoneinfo:ZoneInfo")
 
 
-def read_state(data: bytes) -> Any:
+def read_state(data: object) -> Any:
     """
     Return what a pickle of APScheduler 3 holds, instances as records; `plain` makes values of these.
 
+    Args:
+        data: What stands where a store keeps the pickle.
+
     Raises:
-        RefusedPickleError: It holds something else, or is damaged.
+        RefusedPickleError: It is none, holds something else, or is damaged.
     """
-    return read_pickle(data, MAKERS)
+    if not isinstance(data, (bytes, memoryview)):
+        raise RefusedPickleError(f"its state must be the bytes of a pickle, got a {type(data).__name__}")
+    return read_pickle(bytes(data), MAKERS)
 
 
 def zone_of(value: object) -> tzinfo:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -134,6 +136,16 @@ async def test_what_cannot_be_carried_over_is_told_of_and_keeps_nothing_else_bac
     assert "name cannot be stored" in str(odd.problem)
     if not dry_run:
         assert (await jobs_in(url)).keys() == {"good", "other"}
+
+
+def test_a_state_that_is_no_pickle_is_refused_alone(url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as database, database:
+        database.execute("UPDATE apscheduler_jobs SET job_state = 'text' WHERE id = 'paused'")
+
+    assert {found.id: found.problem for found in read_jobs(url)} == {
+        **dict.fromkeys(SOME),
+        "paused": "its state must be the bytes of a pickle, got a str",
+    }
 
 
 async def test_a_table_of_another_name_is_imported_into_ours(tmp_path: Path) -> None:
