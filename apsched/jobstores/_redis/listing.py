@@ -55,7 +55,7 @@ async def add(at: Server, jobs: Sequence[Job], merge: Merge | None) -> list[Job]
 
 async def update(at: Server, job_id: str, change: Change) -> Job:
     """Do what the port says of `update`."""
-    key = known_key(job_id)
+    key = _known_key(job_id)
     for _ in range(ATTEMPTS):
         (stored,) = await _fetch(at, [key])
         if stored is None:
@@ -105,7 +105,7 @@ async def select(at: Server, where: JobFilter, limit: int | None, after: str | N
     """Do what the port says of `select`."""
     last, score = b"", b""
     if after is not None:
-        last = known_key(after)
+        last = _known_key(after)
         if await _fetch(at, [last]) == [None]:
             raise JobLookupError(after)
     if where.expects_success:
@@ -137,7 +137,7 @@ async def get(at: Server, job_id: str) -> Job | None:
 
 async def remove(at: Server, job_id: str) -> None:
     """Do what the port says of `remove`."""
-    if not await at.run("remove", known_key(job_id)):
+    if not await at.run("remove", _known_key(job_id)):
         raise JobLookupError(job_id)
 
 
@@ -170,7 +170,7 @@ async def _select_expecting(at: Server, where: JobFilter, limit: int | None, aft
 async def add_run(at: Server, run: Run) -> Run:
     """Do what the port says of `add_run`."""
     nominal, _, row = write_run(at.codec, run)
-    key, moves = known_key(run.job_id), int(run.is_manual)
+    key, moves = _known_key(run.job_id), int(run.is_manual)
     reply = await at.run("add_run", key, nominal, row, at.keep_runs, moves)
     if reply is None:
         raise JobLookupError(run.job_id)
@@ -181,7 +181,7 @@ async def add_run(at: Server, run: Run) -> Run:
     return run if moment == run.nominal_time else attrs.evolve(run, nominal_time=moment)
 
 
-def known_key(job_id: str) -> bytes:
+def _known_key(job_id: str) -> bytes:
     """Return the key of a job that is looked for."""
     try:
         return key_of(job_id)
