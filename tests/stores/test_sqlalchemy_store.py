@@ -41,6 +41,7 @@ from apsched.exceptions import (
     UnstorableError,
 )
 from apsched.job import Job
+from apsched.jobstores._sql import bulk
 from apsched.jobstores.base import JobFilter
 from apsched.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apsched.run import Outcome, Run
@@ -982,3 +983,28 @@ async def test_a_connection_of_another_kind_or_database_is_refused(url: str, tmp
             await store.add_in(engine, [make_job()])
 
         assert await store.select(JobFilter()) == []
+
+
+async def test_what_is_more_than_mysql_takes_at_once_is_sent_in_parts(
+    mysql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, is_many: bool) -> None:
+        if "JSON_TABLE" in statement:
+            sent.append(len(parameters[0]))
+
+    monkeypatch.setattr(bulk, "LARGEST_DOCUMENT", 10_000)
+    async with SQLAlchemyJobStore(mysql_database) as store:
+        await store.join("a", LEASE, T0)
+        await store.add([make_job(str(number)) for number in range(9)])
+        runs = [run for plan in await take(store, slots={"default": 9}) for run in plan.runs]
+        transactions: Any = store._transactions
+        event.listen(transactions._engine.sync_engine, "before_cursor_execute", note)
+        failed = [attrs.evolve(ended(run, Outcome.FAILED), error="e" * 4000) for run in runs]
+
+        assert len(await store.finish(failed)) == 9
+
+        assert len(sent) > 1
+        assert max(sent) <= 10_000
+        assert {len(run.error or "") for run in await history(store)} == {4000}

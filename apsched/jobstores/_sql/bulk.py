@@ -1,7 +1,7 @@
 """Write many rows with one statement (layer 7).
 
-Rule 1: one round trip however many rows: PostgreSQL takes arrays, MySQL and MariaDB a JSON document; SQLite, which is
-in this process, takes the rows one by one.
+Rule 1: one round trip however many rows: PostgreSQL takes arrays, MySQL and MariaDB a JSON document, or several where
+one would be larger than they take; SQLite, which is in this process, takes the rows one by one.
 """
 
 # ruff: noqa: S608  # statements consist of names in the source and of names of tables, which are quoted
@@ -25,6 +25,7 @@ from apsched.jobstores._sql.rows import Columns, Values
 Kind: TypeAlias = Literal["name", "text", "int", "bool", "bytes"]
 
 CHUNK = 2000  # rows of one statement
+LARGEST_DOCUMENT = 4 * 1024 * 1024  # characters, which drivers may double; servers take 16 MB (max_allowed_packet)
 KINDS: dict[str, Kind] = {
     "id": "name",
     "job_id": "name",
@@ -167,7 +168,14 @@ class _Document(Bulk):
     def _write(self, connection: Connection, change: Change, columns: Columns) -> int:
         statement = _document_statement(change, connection.dialect)
         portable = [_portable(name, column) for name, column in zip(change.columns, columns, strict=True)]
-        document = json.dumps(list(zip(*portable, strict=True)))
+        return self._send(connection, statement, list(zip(*portable, strict=True)))
+
+    def _send(self, connection: Connection, statement: str, rows: Sequence[Values]) -> int:
+        """Carry out *statement* with *rows*, in parts if one would be too large for the server."""
+        document = json.dumps(rows)
+        if len(document) > LARGEST_DOCUMENT and len(rows) > 1:
+            half = len(rows) // 2
+            return self._send(connection, statement, rows[:half]) + self._send(connection, statement, rows[half:])
         return connection.exec_driver_sql(statement, (document,)).rowcount
 
 
