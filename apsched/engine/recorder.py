@@ -82,6 +82,7 @@ class Recorder:
         self._is_pausing = False
         self._retry = Wakeup()
         self._enough = Wakeup()  # no rest any more
+        self._most = BATCH  # runs that the next transaction stores at most
         self._took = timedelta()  # how long the last transaction took; 0 if it was of one run
         self.outage: Outage = Outage(bus, alias)
         self.expected: int = 0  # runs that were started and whose end has not come here
@@ -180,7 +181,7 @@ class Recorder:
                 self._clock.work_ended()
 
     async def _store_next(self, backoff: Backoff) -> None:
-        batch = list(islice(self._finished, BATCH))
+        batch = list(islice(self._finished, self._most))
         began = self._clock.monotonic()
         try:
             await self._heed_cancellations(batch)
@@ -188,8 +189,10 @@ class Recorder:
         except Exception as exc:
             logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
             self.outage.note_failure(exc)
+            self._most = max(1, len(batch) // 2)  # it may be too much for one transaction
             await self._pause(backoff)
             return
+        self._most = min(BATCH, 2 * self._most)
         backoff.reset()
         self.outage.note_success()
         self.stored += len(batch)

@@ -150,6 +150,24 @@ async def test_finished_runs_are_kept_until_they_can_be_stored(
     assert {run.outcome.value for run in runs} == {"succeeded"}
 
 
+async def test_runs_that_cannot_be_stored_in_one_transaction_are_stored_in_smaller_ones(
+    clock: VirtualClock, notes: Any
+) -> None:
+    class Narrow(MemoryJobStore):
+        async def finish(self, runs: Sequence[Run]) -> list[Run]:
+            if len(runs) > 2:
+                raise ConnectionResetError("more than a packet takes")
+            return await super().finish(runs)
+
+    async with AsyncScheduler(clock=clock, jobstores={"default": Narrow()}) as scheduler:
+        for number in range(20):
+            await scheduler.add_job(notes.time_later, id=str(number))
+        await clock.advance(60)
+
+        assert {run.outcome.value for run in await scheduler.get_runs()} == {"succeeded"}
+        assert (await scheduler.health()).jobstores["default"].unrecorded == 0
+
+
 async def test_the_end_waits_until_finished_runs_are_stored(clock: VirtualClock, store: FlakyStore) -> None:
     scheduler = AsyncScheduler(jobstores={"default": store})
     async with scheduler:
