@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -27,6 +26,7 @@ from apsched.executors.pool import ThreadPoolExecutor
 from apsched.jobstores.memory import MemoryJobStore
 from apsched.notifiers.base import Notifier
 from apsched.testing.clock import START, VirtualClock
+from tests.threads import threads
 
 
 class Part:
@@ -221,14 +221,14 @@ async def test_a_scheduler_that_was_left_runs_nothing(clock: VirtualClock, notes
 
 
 async def test_no_thread_is_left(clock: VirtualClock, notes: Any) -> None:
-    before = set(threading.enumerate())
+    before = threads()
 
     async with AsyncScheduler(clock=clock) as scheduler:
         await scheduler.add_jobs([{"func": notes.time, "trigger": "interval", "seconds": 1} for _ in range(5)])
         await clock.advance(3)
 
     assert len(notes) == 15
-    assert set(threading.enumerate()) == before
+    assert threads() == before
 
 
 async def test_no_task_is_left(clock: VirtualClock, notes: Any) -> None:
@@ -248,7 +248,7 @@ async def test_no_task_is_left(clock: VirtualClock, notes: Any) -> None:
 async def test_a_store_that_cannot_be_opened_fails_the_start_with_its_own_error(
     clock: VirtualClock, notes: list[Any]
 ) -> None:
-    before = set(threading.enumerate())
+    before = threads()
     scheduler = AsyncScheduler(
         clock=clock,
         jobstores={"default": Store("store", notes), "broken": BrokenStore()},
@@ -260,7 +260,7 @@ async def test_a_store_that_cannot_be_opened_fails_the_start_with_its_own_error(
 
     assert notes == ["executor opens", "store opens", "store closes", "executor closes"]
     assert not scheduler.running
-    assert set(threading.enumerate()) == before
+    assert threads() == before
 
 
 async def test_an_unknown_executor_of_a_staged_job_fails_the_start(clock: VirtualClock) -> None:
