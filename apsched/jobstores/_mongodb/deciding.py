@@ -6,8 +6,8 @@ Rule 2: a run that ends leaves the `rev` alone. It takes nothing from others but
 was decided meanwhile still holds. Whoever decides about runs under way compares `active` too.
 Rule 3: whether any job follows another one is told by a document beside those of jobs, written before the first that
 does. The statement that ends runs counts it, so that nothing is asked for where none does.
-Rule 4: a batch is one statement, an update of many documents by one pipeline that finds what is to become of each in a
-table. That takes the server a third of the time of as many updates of one.
+Rule 4: a batch is one statement, of updates of some documents each, by a pipeline that finds what is to become of them
+in a table. That takes the server a third of the time of as many updates of one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from typing import Any
 import anyio
 import attrs
 from bson import Int64, ObjectId
+from pymongo import UpdateMany
 
 from apsched._mongodb_clients import Document, MongoLink
 from apsched.jobstores._mongodb.documents import NEVER, PRESENT, RUNNING, SIGN, Documents, new_token
 
 PATIENT_UNTIL = 3  # lost races after which a while is waited
+LARGEST_TABLE = 50  # documents of one update; the server seeks each of them in the table from its beginning
 
 
 @attrs.frozen
@@ -139,11 +141,15 @@ def _with_runs_under_way(new: Document) -> Document:
 
 
 async def _change_each(at: Collections, table: Mapping[Any, Any], new: Document) -> Any:
-    """Replace each document that *table* names by *new*, in which `$$it` is its entry there."""
-    ids = list(table)
-    entry = {"$arrayElemAt": [{"$literal": list(table.values())}, {"$indexOfArray": [{"$literal": ids}, "$_id"]}]}
-    pipeline = [{"$replaceWith": {"$let": {"vars": {"it": entry}, "in": new}}}]
-    return await at.link.call(at.jobs.update_many, {"_id": {"$in": ids}}, pipeline)
+    """Replace each document that *table*, which is not empty, names by *new*, in which `$$it` is its entry there."""
+    ids, updates = list(table), []
+    for first in range(0, len(ids), LARGEST_TABLE):
+        some = ids[first : first + LARGEST_TABLE]
+        entries = {"$literal": [table[each] for each in some]}
+        entry = {"$arrayElemAt": [entries, {"$indexOfArray": [{"$literal": some}, "$_id"]}]}
+        pipeline = [{"$replaceWith": {"$let": {"vars": {"it": entry}, "in": new}}}]
+        updates.append(UpdateMany({"_id": {"$in": some}}, pipeline))
+    return await at.link.call(at.jobs.bulk_write, updates, ordered=False)
 
 
 def _if_list(new: Document) -> Document:

@@ -80,7 +80,7 @@ class Documents:
                 job.id, f"it takes {len(definition)} bytes, and at most {LONGEST_DEFINITION} fit; shorten its arguments"
             )
         self.check_texts(job)
-        next_run_time = NEVER if job.next_run_time is None else _moment(job.next_run_time)
+        next_run_time = NEVER if job.next_run_time is None else to_micros(job.next_run_time)
         return {
             "definition": Binary(definition),
             "executor": job.lane,
@@ -90,7 +90,7 @@ class Documents:
             "keep_runs": job.keep_runs,
             "tags": [tag_key(*tag) for tag in job.tags.items()],
             "next_run_time": next_run_time,
-            "next_nominal_time": None if job.next_nominal_time is None else _moment(job.next_nominal_time),
+            "next_nominal_time": None if job.next_nominal_time is None else to_micros(job.next_nominal_time),
             "due": next_run_time if job.quarantine is None and job.follows is None else NEVER,
             "follows": job.follows,
             "expects_success": True if job.expect_success_within is not None else None,
@@ -130,9 +130,9 @@ class Documents:
     def entry(self, run: Run, **marks: Any) -> Document:
         """Return *run* as it stands in the document of its job."""
         entry: Document = {
-            "nominal_time": _moment(run.nominal_time),
+            "nominal_time": to_micros(run.nominal_time),
             "outcome": run.outcome.value,
-            "due_time": _moment(run.due_time),
+            "due_time": to_micros(run.due_time),
             "epoch": run.epoch,
             "node": run.node,
             **marks,
@@ -143,7 +143,7 @@ class Documents:
             entry["is_manual"] = True
         for name in ("first_nominal_time", "claimed_at", "started_at", "finished_at"):
             if (moment := getattr(run, name)) is not None:
-                entry[name] = _moment(moment)
+                entry[name] = to_micros(moment)
         if run.error is not None:
             entry["error"] = valid(run.error)
         if run.reason is not None:
@@ -242,7 +242,7 @@ class Documents:
 
 def run_key(job_id: str, nominal: int) -> Document:
     """Return the `_id` of a run in the history."""
-    return {"job": job_id, "nominal_time": Int64(nominal)}
+    return {"job": job_id, "nominal_time": nominal}
 
 
 def record(job_id: str, entry: Document, *, names_keep_runs: bool) -> Document:
@@ -308,10 +308,6 @@ def _damage(document: Document) -> str | None:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             return f"its document is damaged: {name} must be a list of runs, got {entries!r}"
     return None
-
-
-def _moment(moment: datetime) -> Int64:
-    return Int64(to_micros(moment))
 
 
 def _plain(value: Any) -> Any:

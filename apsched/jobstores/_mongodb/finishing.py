@@ -61,7 +61,7 @@ async def report(at: Collections, runs: Sequence[Run]) -> None:
         claim = {"nominal_time": Int64(to_micros(run.nominal_time)), "epoch": run.epoch, "node": run.node}
         notes = notes_to_text(run)
         size += len(notes or "")
-        if size > LARGEST_PART:
+        if told and size > LARGEST_PART:
             await tell_notes(at, told)
             told, size = {}, len(notes or "")
         told.setdefault(run.job_id, []).append({**claim, "notes": notes})
