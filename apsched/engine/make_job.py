@@ -110,7 +110,7 @@ class JobMaker:
         **trigger_args: Any,
     ) -> Draft:
         """Make the job that the parameters of `add_job` describe; *now* is aware UTC."""
-        func = _callable(func)
+        given, func = func, _callable(func)
         call_args = () if args is None else check_args(args)
         call_kwargs = NO_KWARGS if kwargs is None else check_kwargs(kwargs)
         _refs.check_arguments(func, call_args, call_kwargs)
@@ -119,7 +119,7 @@ class JobMaker:
         job = Job(
             id=os.urandom(16).hex() if id is None else check_id(id),
             name=_refs.name_of(func) if name is None else check_name(name),
-            func=func,
+            func=_to_keep(given, func),
             trigger=made,
             args=call_args,
             kwargs=call_kwargs,
@@ -218,13 +218,14 @@ class JobMaker:
                 known = ", ".join(sorted({*OPTION_CHECKS, "next_run_time"}))
                 raise AttributeError(f"job {job.id!r} has no attribute {name!r} to modify; there are: {known}")
         if changes.keys() & {"func", "args", "kwargs"}:
-            job.func = _callable(job.func)
-            _refs.check_arguments(job.func, job.args, job.kwargs)
+            func = _callable(job.func)
+            job.func = _to_keep(job.func, func)
+            _refs.check_arguments(func, job.args, job.kwargs)
             if "func" in changes:
                 if "name" not in changes:
-                    job.name = _refs.name_of(job.func)
+                    job.name = _refs.name_of(func)
                 job.executor = self._executor_for(
-                    DEFAULT_EXECUTOR if job.executor == COROUTINE_EXECUTOR else job.executor, job.func
+                    DEFAULT_EXECUTOR if job.executor == COROUTINE_EXECUTOR else job.executor, func
                 )
         check_options(job, changes)
         job.quarantine = None
@@ -361,6 +362,11 @@ def _callable(func: object) -> Callable[..., Any]:
     if not callable(found):
         raise TypeError(f"func must lead to a callable, got {checked!r}, which is {found!r}")
     return found  # type: ignore[no-any-return]  # it is callable
+
+
+def _to_keep(given: Callable[..., Any] | str, func: Callable[..., Any]) -> Callable[..., Any] | str:
+    """Return *func*, or the reference by which it was *given* where that is the only one: that of a method, say."""
+    return given if isinstance(given, str) and _refs.ref_of(func) is None else func
 
 
 def _option(name: str, value: Any, default: Any) -> Any:

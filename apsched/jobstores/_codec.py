@@ -248,6 +248,7 @@ class JobCodec:
         except Exception as exc:  # of what is damaged, and of classes of the user, anything may come
             return _unreadable(job_id, exc, next_nominal, next_run, quarantine)
         if isinstance(func, str):
+            ref = func
             if resolve and not self._callables.must_wait_for(func):
                 try:
                     func = read.func = self._callables.resolve_callable(func)
@@ -255,6 +256,9 @@ class JobCodec:
                     quarantine = quarantine or str(exc)
             elif not resolve and (found := self._callables.find_loaded(func)) is not None:
                 func = read.func = found
+            if not isinstance(func, str) and _refs.ref_of(func) is None:  # to be stored again, it needs the one it has
+                read.func = ref
+                func = func if resolve else ref
         job = Job(
             id=job_id,
             func=func,

@@ -113,6 +113,14 @@ def test_a_reference_is_resolved_when_the_job_is_made(maker: JobMaker) -> None:
     assert make(maker, func="json:dumps", args=[1]).job.func.__name__ == "dumps"  # type: ignore[union-attr]  # resolved
 
 
+def test_a_reference_stays_where_the_callable_has_no_other(maker: JobMaker) -> None:
+    job = make(maker, func="logging:root.info", args=["text"]).job
+    assert (job.func, job.func_ref, job.name) == ("logging:root.info",) * 2 + ("RootLogger.info",)
+
+    changed = maker.change(job, {"args": ["other text"]})
+    assert (changed.func, changed.args) == ("logging:root.info", ("other text",))
+
+
 @pytest.mark.parametrize("func", [work_later, partial(work_later)])
 def test_coroutine_functions_go_to_the_executor_for_them(maker: JobMaker, func: Any) -> None:
     assert make(maker, func=func).job.executor == "asyncio"

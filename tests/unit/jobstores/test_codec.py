@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -163,6 +164,14 @@ def test_a_built_in_trigger_is_stored_by_its_alias() -> None:
     assert f'"trigger":{{"type":"{__name__}:EveryMinute",'.encode() in JobCodec().encode(
         job(trigger=EveryMinute(START))
     )
+
+
+def test_a_reference_that_is_the_only_one_is_stored_again(codec: JobCodec) -> None:
+    ref = "logging:root.info"
+    stored = codec.encode(job(func=ref))
+
+    assert decode(codec, stored).func == logging.root.info
+    assert codec.encode(decode(codec, stored, resolve=False)) == stored
 
 
 @pytest.mark.parametrize(
