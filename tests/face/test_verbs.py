@@ -76,7 +76,18 @@ OTHERWISE = {
     "state",
     "timezone",
 }  # have a form of their own in the face
-ASYNC_ONLY = {"is_in_memory", "is_inside", "is_paused", "node", "run", "serve", "request_stop", "stop", "forget"}
+ASYNC_ONLY = {
+    "clock",
+    "is_in_memory",
+    "is_inside",
+    "is_paused",
+    "node",
+    "run",
+    "serve",
+    "request_stop",
+    "stop",
+    "forget",
+}
 
 
 def public(of: type) -> set[str]:
