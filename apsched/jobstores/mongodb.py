@@ -28,7 +28,7 @@ from apsched.jobstores._blocking import BlockingMethods
 from apsched.jobstores._codec import JobCodec, from_micros
 from apsched.jobstores._mongodb import cancelling, claiming, finishing, history, listing, nodes
 from apsched.jobstores._mongodb.deciding import Collections
-from apsched.jobstores._mongodb.documents import Documents
+from apsched.jobstores._mongodb.documents import Documents, is_storable
 from apsched.jobstores._mongodb.schema import Names, prepare
 from apsched.jobstores._unfit import Unfit
 from apsched.jobstores.base import AfterCrash, Beat, Change, JobFilter, Merge, Node, RunFilter
@@ -139,18 +139,24 @@ class MongoDBJobStore(Bridged, BlockingMethods):
         return await self._call(listing.add, jobs, merge) if jobs else []
 
     async def update(self, job_id: str, change: Change) -> Job:
+        self._check_id(job_id)
         return await self._call(listing.update, job_id, change)
 
     async def remove(self, job_id: str) -> None:
+        self._check_id(job_id)
         await self._call(listing.remove, job_id, self._clock.now())
 
     async def clear(self) -> None:
         await self._call(listing.clear, self._clock.now())
 
     async def get(self, job_id: str) -> Job | None:
-        return await self._call(listing.get, job_id)
+        return await self._call(listing.get, job_id) if is_storable(job_id) else None
 
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
+        if after is not None:
+            self._check_id(after)
+        if not all(is_storable(name) and is_storable(value) for name, value in where.tags.items()):
+            return []
         return await self._call(listing.select, where, limit, after)
 
     # claims
@@ -169,6 +175,7 @@ class MongoDBJobStore(Bridged, BlockingMethods):
         return await self._call(claiming.claimed, owner)
 
     async def add_run(self, run: Run) -> Run:
+        self._check_id(run.job_id)
         return await self._call(listing.add_run, run)
 
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
@@ -186,6 +193,8 @@ class MongoDBJobStore(Bridged, BlockingMethods):
     # history
 
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
+        if not is_storable(where.job_id or "") or not is_storable(where.node or ""):
+            return []
         return await self._call(history.runs, where, limit, after)
 
     async def prune(self, before: datetime, limit: int) -> int:
@@ -227,3 +236,7 @@ class MongoDBJobStore(Bridged, BlockingMethods):
             self._database, self._names.signals, **self._notifier_args
         )
         return made
+
+    def _check_id(self, job_id: str) -> None:
+        if not is_storable(job_id):
+            raise JobLookupError(job_id)

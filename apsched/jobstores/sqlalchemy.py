@@ -229,6 +229,8 @@ class SQLAlchemyJobStore(BlockingMethods):
     async def select(self, where: JobFilter, limit: int | None = None, after: str | None = None) -> list[Job]:
         if after is not None:
             self._check_id(after)
+        if not all(is_storable(name) and is_storable(value) for name, value in where.tags.items()):
+            return []
         return await self._query(partial(self._jobs.select, where=where, limit=limit, after=after))
 
     # claims
@@ -281,6 +283,8 @@ class SQLAlchemyJobStore(BlockingMethods):
     # history
 
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
+        if not is_storable(where.job_id or "") or not is_storable(where.node or ""):
+            return []
         return await self._query(partial(self._history.runs, where=where, limit=limit, after=after))
 
     async def prune(self, before: datetime, limit: int) -> int:

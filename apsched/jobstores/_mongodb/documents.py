@@ -323,6 +323,11 @@ def _binary(data: bytes | None) -> Binary | None:
     return None if data is None else Binary(data)
 
 
+def is_storable(text: str) -> bool:
+    """Whether documents can hold *text*."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def valid(text: str) -> str:
     """Return *text* without what no document takes, and cut if it is very long."""
     if len(text) > LONGEST_TEXT:

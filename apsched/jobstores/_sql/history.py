@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, false, or_, select
 
 from apsched.jobstores._codec import JobCodec, to_micros
 from apsched.jobstores._sql.cancellations import Cancellations
-from apsched.jobstores._sql.rows import OUTCOMES, RUN_COLUMNS, run_of
+from apsched.jobstores._sql.rows import OUTCOMES, RUN_COLUMNS, clip, run_of
 from apsched.jobstores._sql.schema import COMMON, OPEN, Tables, outcome_in
 from apsched.jobstores.base import RunFilter
 from apsched.run import Run
@@ -39,7 +39,7 @@ class History:
         query = select(*(runs.c[name] for name in RUN_COLUMNS)).where(*self._conditions(where))
         if after is not None:
             moment = to_micros(after.nominal_time)
-            is_before = or_(runs.c.nominal_time < moment, runs.c.job_id < after.job_id)
+            is_before = or_(runs.c.nominal_time < moment, runs.c.job_id < clip(after.job_id))
             query = query.where(runs.c.nominal_time <= moment, is_before)
         query = query.order_by(runs.c.nominal_time.desc(), runs.c.job_id.desc()).limit(limit)
         found = [run_of(row, self._codec) for row in connection.execute(query) if _has_outcome(row)]

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import attrs
 import pytest
 
-from apsched.exceptions import TransientJobError
+from apsched.exceptions import JobLookupError, TransientJobError
 from apsched.jobstores.base import JobFilter, JobStore, RunFilter
 from apsched.testing.contract._fixtures import StoreFixtures
 from apsched.testing.contract._values import (
@@ -147,6 +147,31 @@ class DataTests(StoreFixtures):
             assert await store.select(JobFilter()) == []
         else:
             assert values_of(await get_job(store, job.id)) == expected
+
+    @pytest.mark.parametrize("text", [WITH_NUL, "\ud800", "a" * 100_000], ids=["NUL", "lone surrogate", "long"])
+    async def test_what_cannot_be_kept_is_looked_for_and_not_found(self, store: JobStore, text: str) -> None:
+        await store.add([make_job(tags={"a": "b"})])
+        await take_one(store)
+
+        assert await store.get(text) is None
+        for tags in ({"a": text}, {text: "b"}):
+            assert await store.select(JobFilter(tags=tags)) == []
+        for where in (RunFilter(job_id=text), RunFilter(node=text)):
+            assert await store.runs(where, 9) == []
+        with pytest.raises(JobLookupError):
+            await store.select(JobFilter(), after=text)
+        with pytest.raises(JobLookupError):
+            await store.update(text, lambda job: job)
+        with pytest.raises(JobLookupError):
+            await store.remove(text)
+        with pytest.raises(JobLookupError):
+            await store.add_run(attrs.evolve(make_run(), job_id=text))
+
+    async def test_runs_are_listed_after_one_whose_id_cannot_be_kept(self, store: JobStore) -> None:
+        await store.add([make_job()])
+        run = await take_one(store)
+
+        assert [each.id for each in await store.runs(RunFilter(), 9, make_run(WITH_NUL, at=FAR))] == [run.id]
 
     async def test_how_a_run_ended_is_stored_even_if_its_texts_cannot_be_kept(self, store: JobStore) -> None:
         await store.add([make_job()])
