@@ -313,7 +313,10 @@ class JobRegistry(Parts):
 
     async def remove_all_jobs(self, jobstore: str | None = None) -> None:
         """
-        Remove all jobs of one store or of all stores, each store in a transaction of its own.
+        Remove all jobs of one store or of all stores.
+
+        Each store does so in a transaction of its own; those on Redis and MongoDB in several, so that jobs may be left
+        if it fails in between: call it again.
 
         Args:
             jobstore: Alias of a store; None: all stores.

@@ -46,6 +46,9 @@ class MongoDBJobStore(Bridged, BlockingMethods):
     """
     A job store in a MongoDB database, which other processes may share.
 
+    A change of one job is one transaction. Jobs that are added together are seen one by one, and taken back if one of
+    them is refused; `clear` and `prune` go in steps. A process that dies in between leaves what it has done by then.
+
     Args:
         database: The name of the database; None: the one that *url* names, else `apsched`.
         collection: The name of the collection of jobs; those of runs, nodes and signals are named after it.
