@@ -34,14 +34,8 @@ class Explanation:
 
 
 def next_times(job: Job, count: int) -> list[datetime]:
-    """Return the next *count* nominal times of *job*, or fewer if its trigger ends before."""
-    times: list[datetime] = []
-    if job.follows is not None:
-        return times
-    moment = job.next_nominal_time
-    while moment is not None and len(times) < count:
-        times.append(moment)
-        moment = job.trigger.get_next_fire_time(moment, moment)
+    """Return the next *count* nominal times of *job*, or fewer if its trigger ends, or fails, before."""
+    times, _ = _look_ahead(job, count)
     return times
 
 
@@ -56,11 +50,26 @@ def explain(job: Job | None, job_id: str, when: datetime | None, runs: Sequence[
         runs: The records that cover *when*.
         count: How many next times.
     """
-    times = [] if job is None else next_times(job, count)
+    times, failure = ([], None) if job is None else _look_ahead(job, count)
     lines = [_state(job, job_id, times)]
+    if failure is not None:
+        lines.append(f"Its trigger does not tell what comes then: it raises {_named(failure)}.")
     if when is not None:
-        lines += [_record(run, when) for run in runs] or [_absence(job, when)]
+        lines += [_record(run, when) for run in runs] or [_lack(job, when)]
     return Explanation(job=job, next_times=tuple(times), runs=tuple(runs), text="\n".join(lines))
+
+
+def _look_ahead(job: Job, count: int) -> tuple[list[datetime], Exception | None]:
+    """Return the next nominal times of *job*, and what its trigger has raised instead of telling more."""
+    times: list[datetime] = []
+    moment = None if job.follows is not None else job.next_nominal_time
+    try:
+        while moment is not None and len(times) < count:
+            times.append(moment)
+            moment = job.trigger.get_next_fire_time(moment, moment)
+    except Exception as exc:  # a trigger may be a user's, and raise anything
+        return times, exc
+    return times, None
 
 
 def _state(job: Job | None, job_id: str, times: Sequence[datetime]) -> str:
@@ -91,6 +100,18 @@ def _record(run: Run, when: datetime) -> str:
         if run.duration is not None:
             times += f" and took {run.duration:.3f} s"
     return f"{moment}: {run.outcome.value}{reason}{times}."
+
+
+def _lack(job: Job | None, when: datetime) -> str:
+    try:
+        return _absence(job, when)
+    except Exception as exc:  # a trigger may be a user's, and raise anything
+        moment = when.isoformat(sep=" ")
+        return f"{moment}: no record is kept of it, and the trigger does not tell: it raises {_named(exc)}."
+
+
+def _named(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}"
 
 
 def _absence(job: Job | None, when: datetime) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from apsched.async_scheduler import AsyncScheduler
 from apsched.testing.clock import VirtualClock
+from apsched.triggers.base import BaseTrigger
 
 
 async def test_explain_tells_the_next_times(
@@ -42,6 +43,27 @@ async def test_explain_tells_what_became_of_a_nominal_time(
     assert "succeeded; started 5.000 s after it was due" in ran.text
     assert "will be due at" in coming.text
     assert "is no nominal time of the trigger" in never.text
+
+
+class Failing(BaseTrigger):
+    """Fails whatever it is asked."""
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        raise RuntimeError("of the user")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+async def test_explain_tells_that_a_trigger_fails(scheduler: AsyncScheduler, at: Callable[[float], datetime]) -> None:
+    await scheduler.add_job(int, Failing(), id="job", next_run_time=at(10))
+
+    explanation = await scheduler.explain("job", at(20))
+
+    assert explanation.next_times == (at(10),)
+    _, ahead, then = explanation.text.splitlines()
+    assert ahead == "Its trigger does not tell what comes then: it raises RuntimeError: of the user."
+    assert then.endswith("no record is kept of it, and the trigger does not tell: it raises RuntimeError: of the user.")
 
 
 async def test_explain_tells_of_a_job_that_is_gone(scheduler: AsyncScheduler, clock: VirtualClock) -> None:
