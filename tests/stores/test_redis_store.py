@@ -690,6 +690,25 @@ async def test_jobs_that_are_to_succeed_are_found_by_an_index(store: RedisJobSto
     assert raw.smembers(f"{TAG}:expecting") == {b"b", b"paused"}
 
 
+async def test_quarantined_jobs_are_found_without_a_look_at_the_others(store: RedisJobStore, raw: redis.Redis) -> None:
+    moments = {"c": T0, "a": T0 + TICK, "b": T0 + TICK, "paused": None, "gone": T0}
+    jobs = [make_job(name, due=due, quarantine="it cannot run") for name, due in moments.items()]
+    await store.add([*jobs, make_job("marked", due=T0), make_job("sound", due=T0)])
+    await store.remove("gone")
+    raw.hset(f"{TAG}:marks", mapping={"marked": "a node cannot run it", "c": "nor this one"})
+    raw.config_resetstat()
+
+    async def found(limit: int | None = None, after: str | None = None, **where: Any) -> list[str]:
+        return ids_of(await store.select(JobFilter(is_quarantined=True, **where), limit, after))
+
+    assert await found() == ["c", "marked", "a", "b", "paused"]
+    assert await found(2) == ["c", "marked"]
+    assert await found(2, "a") == ["b", "paused"]
+    assert await found(after="sound") == ["a", "b", "paused"]
+    assert await found(expects_success=True) == []
+    assert "cmdstat_zrange" not in raw.info("commandstats")
+
+
 # data of others, damaged data
 
 
@@ -732,9 +751,9 @@ async def test_a_damaged_job_is_quarantined_and_the_others_go_on(
     damage(raw)
     before = raw.hget(f"{TAG}:definitions", "bad")
 
-    assert ids_of(await store.select(JobFilter(is_quarantined=True))) == ["bad"]
     plans = {plan.job.id: plan for plan in await take(store)}
 
+    assert ids_of(await store.select(JobFilter(is_quarantined=True))) == ["bad"]
     assert plans["bad"].quarantine
     assert plans["bad"].runs == ()
     assert outcomes_of(plans["good"].runs) == [RUNNING]

@@ -109,7 +109,9 @@ async def select(at: Server, where: JobFilter, limit: int | None, after: str | N
         if await _fetch(at, [last]) == [None]:
             raise JobLookupError(after)
     if where.expects_success:
-        return await _select_expecting(at, where, limit, last)
+        return await _select_indexed(at, "expecting", where, limit, last)
+    if where.is_quarantined:
+        return await _select_indexed(at, "quarantined", where, limit, last)
     found: dict[bytes, Job] = {}  # a job that moves on while pages are read may come twice
     is_plain = where == JobFilter()
     while limit is None or len(found) < limit:
@@ -153,11 +155,11 @@ async def lanes(at: Server) -> list[str]:
     return [name.decode("utf-8", "replace") for name in found]
 
 
-async def _select_expecting(at: Server, where: JobFilter, limit: int | None, after: bytes) -> list[Job]:
-    """Return jobs from the index of those that are to succeed now and then."""
-    score, reply = await at.run("expecting", after)
-    rows = rows_of(reply)
-    keys = [key for key, place in rows if not after or (float(place), key) > (float(score or "inf"), after)]
+async def _select_indexed(at: Server, index: str, where: JobFilter, limit: int | None, after: bytes) -> list[Job]:
+    """Return jobs that *index* names."""
+    score, reply = await at.run("indexed", index, after)
+    places = sorted({(float(place), key) for key, place in rows_of(reply) if place})
+    keys = [key for place, key in places if not after or (place, key) > (float(score or "inf"), after)]
     found: list[Job] = []
     for first in range(0, len(keys), CHUNK):
         some = await _fetch(at, keys[first : first + CHUNK])
