@@ -1008,3 +1008,24 @@ async def test_what_is_more_than_mysql_takes_at_once_is_sent_in_parts(
         assert len(sent) > 1
         assert max(sent) <= 10_000
         assert {len(run.error or "") for run in await history(store)} == {4000}
+
+
+@pytest.mark.parametrize(
+    ("server", "statement"),
+    [("postgresql", "SET default_transaction_read_only = on"), ("mysql", "SET SESSION TRANSACTION READ ONLY")],
+)
+async def test_a_connection_to_a_server_that_only_reads_by_now_is_given_up(
+    server: str, statement: str, request: pytest.FixtureRequest
+) -> None:
+    async with SQLAlchemyJobStore(request.getfixturevalue(f"{server}_database")) as store:
+        transactions: Any = store._transactions
+
+        def become_a_replica(connection: sa.Connection) -> None:
+            connection.exec_driver_sql(statement)
+
+        await transactions.query(become_a_replica)
+        await store.add([make_job("a")])
+        await transactions.query(become_a_replica)
+        await store.join("a", LEASE, T0)
+
+        assert ids_of(await store.select(JobFilter())) == ["a"]

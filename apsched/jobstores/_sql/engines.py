@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from apsched.exceptions import MissingExtraError
+from apsched.jobstores._sql.files import watch_file
 
 AnyEngine: TypeAlias = Engine | AsyncEngine
 
@@ -93,6 +94,8 @@ def make_engine(url: URL, options: Mapping[str, Any], timeout: float) -> AnyEngi
         raise MissingExtraError(f"a job store at {hide_password(url)!r}", EXTRAS[backend]) from exc
     if backend != "postgresql":  # whose connections get their settings as they are made
         event.listen(sync_engine_of(engine), "connect", _Setup(backend, timeout))
+    if backend == "sqlite":
+        watch_file(sync_engine_of(engine))
     return engine
 
 

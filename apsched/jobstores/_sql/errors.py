@@ -12,6 +12,8 @@ from apsched.jobstores._sql.engines import hide_password
 
 SQL_STATES = {"40001", "40P01"}  # PostgreSQL: serialization failure, deadlock
 MYSQL_CODES = {1205, 1213, 2006, 2013}  # lock wait timeout, deadlock, server gone, connection lost
+ONLY_READS_STATE = "25006"  # PostgreSQL: read only transaction
+ONLY_READS_CODES = {1290, 1792, 1836}  # MySQL: an option forbids it, read only transaction, read only mode
 STALE_PLAN = "InvalidCachedStatementError"  # asyncpg, after a table was altered
 REFUSED_STATES = {"28P01", "28000"}
 REFUSED_CODES = {1044, 1045, 1698}
@@ -28,13 +30,18 @@ def is_transient(error: BaseException) -> bool:
     Whether the transaction may succeed when it is repeated.
 
     So it is where others were in the way, also by inserting the same row first, and where a pooled connection turned
-    out to be dead.
+    out to be dead, or of no use.
     """
     if not isinstance(error, DBAPIError):
         return isinstance(error, OvertakenError)
-    if isinstance(error, IntegrityError) or error.connection_invalidated:
+    if isinstance(error, IntegrityError) or error.connection_invalidated or only_reads(error):
         return True
     return _state(error) in SQL_STATES or _code(error) in MYSQL_CODES or STALE_PLAN in str(error.orig)
+
+
+def only_reads(error: BaseException) -> bool:
+    """Whether the connection leads to a server that does not write: after a failover, a new one may lead elsewhere."""
+    return _state(error) == ONLY_READS_STATE or _code(error) in ONLY_READS_CODES
 
 
 def unavailable(url: URL, error: BaseException, timeout: float) -> JobStoreUnavailableError:

@@ -3,7 +3,7 @@
 Rule 1: deadlines, repeats, cancellation and the translation of errors are in this file and nowhere else.
 Rule 2: a transaction is repeated only if it cannot have been committed.
 Rule 3: a transaction that has begun is brought to its end, which the deadline bounds; then the caller is cancelled.
-Rule 4: a connection on which a deadline has passed is thrown away.
+Rule 4: a connection on which a deadline has passed is thrown away, and so is one to a server that has become a replica.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from apsched._bridge import Bridge
 from apsched.jobstores._sql.engines import AnyEngine, sync_engine_of
-from apsched.jobstores._sql.errors import is_transient, unavailable
+from apsched.jobstores._sql.errors import is_transient, only_reads, unavailable
 from apsched.jobstores._sql.threads import Threads
 
 T = TypeVar("T")
@@ -112,8 +112,14 @@ class Transactions(ABC):
         return "AUTOCOMMIT" if is_single or self._is_sqlite else self._level
 
     def _transact(self, connection: Connection, work: Work[T], attempt: _Attempt, is_single: bool) -> T:
-        if is_single:
-            return work(connection)
+        try:
+            return work(connection) if is_single else self._transact_as_one(connection, work, attempt)
+        except DBAPIError as exc:
+            if only_reads(exc):
+                connection.invalidate(exc)
+            raise
+
+    def _transact_as_one(self, connection: Connection, work: Work[T], attempt: _Attempt) -> T:
         try:
             if self._is_sqlite:  # not deferred: two that have read and then want to write would fail at once
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
