@@ -184,8 +184,9 @@ class Recorder:
         batch = list(islice(self._finished, self._most))
         began = self._clock.monotonic()
         try:
-            await self._heed_cancellations(batch)
             stored = await self._store.finish([finished.run for finished in batch])
+            if to_cancel := await self._to_cancel(batch, stored):
+                stored += await self._store.finish([finished.run for finished in to_cancel])
         except Exception as exc:
             logger.exception("job store %r: %d finished runs cannot be stored yet", self._alias, len(batch))
             self.outage.note_failure(exc)
@@ -201,16 +202,24 @@ class Recorder:
             self._finished.popleft()
         self._tell(batch, stored)
 
-    async def _heed_cancellations(self, batch: Sequence[Finished]) -> None:
-        """Let runs that would go back to the store be cancelled if somebody wants that, since it forgets the wish."""
-        going_back = [finished for finished in batch if finished.run.outcome is Outcome.PENDING]
-        for node in {finished.run.node for finished in going_back if finished.run.node is not None}:
-            reasons = {run.id: run.cancel_reason for run in await self._store.asked_to_cancel(node)}
-            for finished in going_back:
-                if (reason := reasons.get(finished.run.id)) is not None:
+    async def _to_cancel(self, batch: Sequence[Finished], stored: Sequence[Run]) -> list[Finished]:
+        """Let runs be cancelled that the store has not taken back because somebody wants that, and return them."""
+        kept = set(map(id, stored))
+        refused = [each for each in batch if each.run.outcome is Outcome.PENDING and id(each.run) not in kept]
+        to_cancel: list[Finished] = []
+        for node in {finished.run.node for finished in refused if finished.run.node is not None}:
+            reasons = {(run.id, run.epoch): run.cancel_reason for run in await self._store.asked_to_cancel(node)}
+            for finished in refused:
+                if (reason := reasons.get((finished.run.id, finished.run.epoch))) is not None:
                     finished.run = attrs.evolve(
-                        finished.run, outcome=Outcome.CANCELLED, finished_at=self._clock.now(), reason=reason
+                        finished.run,
+                        outcome=Outcome.CANCELLED,
+                        finished_at=self._clock.now(),
+                        reason=reason,
+                        cancel_reason=None,
                     )
+                    to_cancel.append(finished)
+        return to_cancel
 
     async def _rest(self, longest: timedelta) -> None:
         """

@@ -320,9 +320,10 @@ class JobStore(ABC):
 
         Returns:
             Those that are stored now, the very objects; a run whose claim (its epoch) was lost is left out and changes
-            nothing. Finishing a run again in the same way, to the same outcome under the same epoch, changes nothing
-            and counts as stored; so does handing it back again, until it is claimed anew. After these the runs that
-            follow, as far as their nominal times were not taken.
+            nothing, and so is one that would be handed back although it is among the `asked_to_cancel`. Finishing a run
+            again in the same way, to the same outcome under the same epoch, changes nothing and counts as stored; so
+            does handing it back again, until it is claimed anew. After these the runs that follow, as far as their
+            nominal times were not taken.
         """
 
     async def report(self, runs: Sequence[Run]) -> None:
@@ -425,7 +426,8 @@ class JobStore(ABC):
 
         Args:
             dead: Node -> the beat at which it was seen for a whole lease; if its beat has gone on it lives.
-            after_crash: What becomes of one run; gets its `cancel_reason` if it was to be cancelled.
+            after_crash: What becomes of one run; gets its `cancel_reason` if it was to be cancelled, and may not let it
+                wait again then.
 
         Returns:
             The runs as they are now; each is returned by one call only, whichever node makes it. After them the pending

@@ -193,6 +193,8 @@ class MemoryJobStore(BlockingMethods):
                 self._dequeue(current)
             elif current.outcome is not RUNNING:
                 continue
+            if run.outcome is PENDING and current.cancel_reason is not None:
+                continue
             stored.append(run)
             if run.outcome is PENDING:
                 self._hand_back(current, run)

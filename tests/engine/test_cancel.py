@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -19,13 +20,15 @@ from apsched.events import (
     EVENT_JOB_ERROR,
     EVENT_JOB_EXECUTED,
     EVENT_JOB_REMOVED,
+    EVENT_JOB_RETRYING,
     JobExecutionEvent,
     SchedulerEvent,
 )
 from apsched.retry import Retry
-from apsched.run import Outcome
+from apsched.run import Outcome, Run
 from apsched.testing.clock import VirtualClock
 from apsched.testing.cluster import Cluster
+from apsched.testing.store import FaultyJobStore
 
 
 class Alarm(BaseException):
@@ -224,6 +227,26 @@ async def test_cancel_running_cancels_what_runs_on_another_node(clock: VirtualCl
         assert "replaces it" in (runs[1].reason or "")
 
 
+async def test_cancel_running_cancels_what_runs_although_the_claim_gets_no_answer(clock: VirtualClock) -> None:
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_job(clock.sleep, "interval", [1000], seconds=100, id="job", overlap="cancel_running")
+        await clock.advance(101)
+        await one.scheduler.pause()
+        await clock.advance(99)
+        two.store.fail_next("take_due", is_late=True)
+        await two.scheduler.resume()
+
+        await clock.advance(10)
+
+        runs = await two.scheduler.get_runs("job")
+        assert [(run.node, run.outcome) for run in runs] == [
+            (two.scheduler.node, Outcome.RUNNING),
+            (one.scheduler.node, Outcome.CANCELLED),
+        ]
+
+
 @pytest.mark.parametrize("verb", ["remove_job", "remove_all_jobs"])
 async def test_pending_runs_of_a_removed_job_are_cancelled_one_event_each(
     scheduler: AsyncScheduler, clock: VirtualClock, notes: Any, verb: str
@@ -284,6 +307,32 @@ async def test_a_run_that_is_to_be_cancelled_is_not_attempted_again_when_it_fail
 
         (run,) = await two.scheduler.get_runs("job")
         assert (run.outcome, run.reason, len(run.attempts)) == (Outcome.CANCELLED, "cancelled by hand", 1)
+
+
+async def test_a_run_that_is_to_be_cancelled_while_it_goes_back_is_not_attempted_again(
+    clock: VirtualClock, notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise OSError("it goes wrong")
+
+    async def finish(runs: Sequence[Run]) -> list[Run]:
+        if runs[0].outcome is Outcome.PENDING:
+            await two.scheduler.cancel_run(runs[0].id)
+        return await FaultyJobStore.finish(one.store, runs)
+
+    cluster = Cluster(clock)
+    async with cluster.node() as one, cluster.node() as two:
+        await two.scheduler.pause()
+        await one.scheduler.add_listener(
+            lambda event: notes.append(event.name), EVENT_JOB_CANCELLED | EVENT_JOB_RETRYING
+        )
+        monkeypatch.setattr(one.store, "finish", finish)
+        await one.scheduler.add_job(fail, id="job", retry=Retry(3, 1.0))
+        await clock.advance(60)
+
+        (run,) = await two.scheduler.get_runs("job")
+        assert (run.outcome, run.reason, len(run.attempts)) == (Outcome.CANCELLED, "cancelled by hand", 1)
+        assert notes == ["EVENT_JOB_CANCELLED"]
 
 
 async def test_a_run_that_is_to_be_cancelled_is_not_run_again_when_its_node_dies(clock: VirtualClock) -> None:

@@ -3,6 +3,8 @@
 Rule 1: the reason stands with the run in the document of its job, and goes with it. That there is one is told in the
 document of the node besides, where to look costs nothing.
 Rule 2: the reason is written first. So what a node is told of and finds no reason for has ended, and is taken out.
+Rule 3: to write it is to decide about a run under way, so it gives the document a new `rev`: what would let the run
+wait again, by what was read before, does not hold any more.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ async def ask(at: Collections, run: Run, reason: str) -> bool:
     """Do what the port says of `ask_to_cancel`."""
     claim = {"nominal_time": Int64(to_micros(run.nominal_time)), "epoch": run.epoch, "node": run.node}
     where = {"_id": run.job_id, "active": {"$elemMatch": {**claim, "outcome": RUNNING}}}
-    result = await at.link.call(at.jobs.update_one, where, {"$set": {"active.$.cancel_reason": valid(reason)}})
+    asked = {"active.$.cancel_reason": valid(reason), "rev": new_token()}
+    result = await at.link.call(at.jobs.update_one, where, {"$set": asked})
     if not result.matched_count:
         return False
     told = {"job": run.job_id, "token": new_token()}

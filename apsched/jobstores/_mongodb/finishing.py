@@ -152,7 +152,7 @@ async def _cancel_pending(at: Collections, run: Run, documents: dict[str, Docume
 
 
 async def _hand_back(at: Collections, runs: Sequence[Run], now: datetime) -> Sequence[Run]:
-    """Let claimed runs wait again; those of jobs that were removed are cancelled."""
+    """Let claimed runs wait again that nobody wants cancelled; those of jobs that were removed are cancelled."""
     wanted: dict[str, dict[tuple[int, int, str | None], Run]] = {}
     for run in runs:
         wanted.setdefault(run.job_id, {})[to_micros(run.nominal_time), run.epoch, run.node] = run
@@ -160,7 +160,7 @@ async def _hand_back(at: Collections, runs: Sequence[Run], now: datetime) -> Seq
     found = 0
     for document in await at.link.find(at.jobs, {"_id": {"$in": list(wanted)}}):
         claims = wanted[document["_id"]]
-        claimed = [claims[_claim(each)] for each in running(document) if _claim(each) in claims]
+        claimed = [claims[_claim(each)] for each in running(document) if _claim(each) in claims and not _is_asked(each)]
         found += len(claimed)
         fields = returned(at, document, (), claimed, now)
         closed = fields.pop("active")
@@ -180,7 +180,11 @@ async def _hand_back_one(at: Collections, run: Run, now: datetime) -> bool:
 
     def hand_back(document: Document) -> Document | None:
         nonlocal waits_again
-        kept = [each for each in document["active"] if _claim(each) != claim or each["outcome"] != RUNNING]
+        kept = [
+            each
+            for each in document["active"]
+            if _claim(each) != claim or each["outcome"] != RUNNING or _is_asked(each)
+        ]
         if len(kept) == len(document["active"]):
             waits_again = any(_claim(each) == claim for each in document["pending"])
             return None
@@ -194,6 +198,11 @@ async def _hand_back_one(at: Collections, run: Run, now: datetime) -> bool:
 
 def _claim(entry: Document) -> tuple[int, int, str | None]:
     return entry.get("nominal_time", 0), entry.get("epoch", -1), entry.get("node")
+
+
+def _is_asked(entry: Document) -> bool:
+    """Whether somebody wants the run of that entry cancelled."""
+    return "cancel_reason" in entry
 
 
 def returned(

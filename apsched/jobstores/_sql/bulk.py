@@ -193,7 +193,7 @@ _BULKS: dict[str, Bulk] = {
 
 
 def columns_of(rows: Sequence[Values]) -> Columns:
-    """Return the values of *rows*, of which there is one at least, column by column."""
+    """Return the values of *rows* column by column; no columns if there are none."""
     return list(map(list, zip(*rows, strict=True)))
 
 

@@ -2,11 +2,13 @@
 
 Rule 1: the table has few rows, mostly none. A row counts as long as the run is under way under its epoch; whoever adds
 one takes away those that do not.
+Rule 2: whoever adds one locks the job first. So who lets a run wait again, and has locked its job too, sees the row if
+it came first, or is seen by whoever adds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -33,6 +35,7 @@ class Cancellations:
 
     def __init__(self, tables: Tables, codec: JobCodec) -> None:
         self._asked = tables.cancellations
+        self._jobs = tables.jobs
         self._runs = tables.runs
         self._codec = codec
 
@@ -40,6 +43,7 @@ class Cancellations:
         """Ask for the end of a run; see `JobStore.ask_to_cancel`."""
         asked, runs = self._asked, self._runs
         job_id, nominal_time = key_of(run)
+        connection.execute(select(self._jobs.c.id).where(self._jobs.c.id == job_id).with_for_update())
         is_held = (runs.c.outcome == Outcome.RUNNING.value) & (runs.c.epoch == run.epoch)
         query = select(runs.c.node).where(runs.c.job_id == job_id, runs.c.nominal_time == nominal_time, is_held)
         held = connection.execute(query.with_for_update(read=True)).first()
@@ -69,6 +73,10 @@ class Cancellations:
             rows = connection.execute(query.where(tuple_(runs.c.job_id, runs.c.nominal_time).in_(some)))
             found += (run_of(row, self._codec) for row in rows)
         return [run for run in _with_reasons(found, reasons) if run.cancel_reason is not None]
+
+    def wanted(self, connection: Connection) -> Collection[tuple[Key, int]]:
+        """Return the keys and epochs of the runs of which somebody wants the end; some are past."""
+        return self._reasons(connection).keys()
 
     def tell(self, connection: Connection, runs: Sequence[Run]) -> list[Run]:
         """Return *runs*, those that are to be cancelled with their `cancel_reason`."""

@@ -16,6 +16,7 @@ from apsched.job import Job
 from apsched.jobstores._codec import JobCodec, from_micros, to_micros
 from apsched.jobstores._sql.among import chunks
 from apsched.jobstores._sql.bulk import Change, bulk_of, columns_of
+from apsched.jobstores._sql.cancellations import Cancellations
 from apsched.jobstores._sql.followers import Followers
 from apsched.jobstores._sql.jobs import ORPHANED, Jobs
 from apsched.jobstores._sql.rows import (
@@ -58,14 +59,18 @@ class Runs:
         codec: Reads and writes arguments and results.
         jobs: The jobs of the same store.
         followers: Those of the same store.
+        cancellations: Those of the same store.
     """
 
-    def __init__(self, tables: Tables, codec: JobCodec, jobs: Jobs, followers: Followers) -> None:
+    def __init__(
+        self, tables: Tables, codec: JobCodec, jobs: Jobs, followers: Followers, cancellations: Cancellations
+    ) -> None:
         self._table = tables.runs
         self._jobs_table = tables.jobs
         self._codec = codec
         self._jobs = jobs
         self._followers = followers
+        self._cancellations = cancellations
         self._columns = [tables.runs.c[name] for name in RUN_COLUMNS]
         self._insert = Change(tables.runs, RUN_COLUMNS)
         self._report = Change(
@@ -126,7 +131,9 @@ class Runs:
     def finish(self, connection: Connection, runs: Sequence[Run], columns: Columns, now: int) -> list[Run]:
         """Store how *runs* ended, which are in the order of their jobs, from their *columns*; see `JobStore.finish`."""
         if any(run.outcome is Outcome.PENDING for run in runs):
-            columns = columns_of(self._cancel_orphans(connection, list(zip(*columns, strict=True)), now))
+            runs, columns = self._that_may_wait(connection, runs, columns, now)
+            if not runs:
+                return []
         if (stored := self.finish_at_once(connection, runs, columns)) is not None:
             return stored
         followers = self._followers.of(connection, runs)
@@ -193,6 +200,19 @@ class Runs:
             rows = connection.execute(query.where(tuple_(table.c.job_id, table.c.nominal_time).in_(some)))
             found.update(((row[0], row[1]), (row[2], row[3], row[4])) for row in rows)
         return found
+
+    def _that_may_wait(
+        self, connection: Connection, runs: Sequence[Run], columns: Columns, now: int
+    ) -> tuple[Sequence[Run], Columns]:
+        """Return *runs* and their *columns* without those that are handed back and that somebody wants cancelled."""
+        rows = self._cancel_orphans(connection, list(zip(*columns, strict=True)), now)
+        wanted = self._cancellations.wanted(connection)  # asked when the jobs are locked: see Rule 2 there
+        kept = [
+            (run, row)
+            for run, row in zip(runs, rows, strict=True)
+            if run.outcome is not Outcome.PENDING or (key_of(run), run.epoch) not in wanted
+        ]
+        return [run for run, _ in kept], columns_of([row for _, row in kept])
 
     def _cancel_orphans(self, connection: Connection, rows: Sequence[Values], now: int) -> list[Values]:
         """Let runs that are handed back be cancelled if their jobs are gone."""

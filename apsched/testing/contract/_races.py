@@ -191,6 +191,26 @@ class RaceTests(StoreFixtures):
         kept = {run.id: run.outcome for run in await history(store)}
         assert kept == {run.id: run.outcome for run in stored}
 
+    async def test_a_run_is_handed_back_or_asked_to_end_and_not_both(
+        self, store: JobStore, other_store: JobStore
+    ) -> None:
+        await store.add([make_job(f"{number:02}") for number in range(10)])
+        runs = [plan.runs[0] for plan in await take(store)]
+        decided: list[str] = []
+
+        async def hand_back() -> None:
+            for run in runs:
+                decided.extend(stored.id for stored in await store.finish([ended(run, PENDING)]))
+
+        async def ask() -> None:
+            decided.extend([run.id for run in runs if await other_store.ask_to_cancel(run, "it takes too long")])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hand_back)
+            group.start_soon(ask)
+
+        assert sorted(decided) == sorted(run.id for run in runs)
+
     # cancellation
 
     async def test_jobs_are_added_all_or_none_when_the_call_is_cancelled(self, store: JobStore) -> None:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from apsched.job import Job
-from apsched.jobstores.base import JobFilter, JobStore
+from apsched.jobstores.base import JobFilter, JobStore, RunFilter
 from apsched.retry import Retry
 from apsched.run import DEATH, Attempt, Outcome, Report, Run
 from apsched.testing.contract._fixtures import StoreFixtures
@@ -354,12 +354,19 @@ class WaitingTests(StoreFixtures):
         assert reasons == ["it takes too long"]
         assert [(run.outcome, run.cancel_reason) for run in await history(store)] == [(CANCELLED, None)]
 
-    async def test_a_run_that_is_handed_back_is_not_asked_to_end_when_it_is_claimed_anew(self, store: JobStore) -> None:
-        await store.add([make_job()])
-        run = await take_one(store)
-        await store.ask_to_cancel(run, "it takes too long")
-        await store.finish([ended(run, PENDING)])
+    async def test_a_run_that_is_to_be_cancelled_is_not_handed_back(self, store: JobStore) -> None:
+        await store.add([make_job("a"), make_job("b"), make_job("c")])
+        first, second, third = [plan.runs[0] for plan in await take(store)]
+        await store.ask_to_cancel(first, "it takes too long")
+        back, done = ended(second, PENDING), ended(third)
 
-        await take_one(store)
+        for _ in range(2):
+            assert await store.finish([ended(first, PENDING), back, done]) == [back, done]
+            assert await store.finish([ended(first, PENDING)]) == []
 
+        assert [(run.id, run.epoch) for run in await store.asked_to_cancel("a")] == [(first.id, 1)]
+        assert [run.id for run in await store.runs(RunFilter(outcomes=[RUNNING]), 9)] == [first.id]
+        cancelled = ended(first, CANCELLED)
+        assert await store.finish([cancelled]) == [cancelled]
         assert await store.asked_to_cancel("a") == []
+        assert (await take_one(store)).id == second.id

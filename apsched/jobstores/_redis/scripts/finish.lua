@@ -5,8 +5,9 @@
 -- its job, run.
 -- Returns, if other jobs follow than the client knows, and then nothing is written: of each job that is followed, in a
 -- row: its id, its followers as the client has to give them; of each follower, in a row: the job that it follows, id,
--- state, definition, why it is quarantined. Else a digit for each run: 0 if its claim does not hold, 1 if it is stored,
--- 2 if it was to wait and its job is gone; then one for each run that follows, 1 if it is stored.
+-- state, definition, why it is quarantined. Else a digit for each run: 0 if its claim does not hold, or it was to wait
+-- and somebody wants it cancelled, 1 if it is stored, 2 if it was to wait and its job is gone; then one for each run that
+-- follows, 1 if it is stored.
 local default, ids, nominals, claims, rows, noted_numbers, noted_texts = unpack(ARGV, 1, 7)
 local followed, marks, origins, followers, follower_rows = unpack(ARGV, 8)
 local count, is_told = #ids, followed ~= nil
@@ -16,15 +17,23 @@ for index, id in ipairs(followed or {}) do known[id] = marks[index] end
 
 local states = read_all('HMGET', STATES, ids)
 local answers, is_done, changed, running = {}, {}, {}, {}
+local any_asked = call('EXISTS', ASKED) == 1
 for index, text in ipairs(read_all('HMGET', RUNNING, ids)) do running[ids[index]] = text end
 
--- Return what a run is that may end in that way: under way (R), as long as its claim holds, or pending (P), if it is
--- cancelled. If it is neither: nothing, and whether it has ended in that way already; not if a dead node has handed
--- back what somebody else is about to settle, which raises the epoch.
+-- Whether somebody wants the run of that claim cancelled.
+local function is_asked(name, claim)
+  local epoch = any_asked and read_asked(call('HGET', ASKED, name))
+  return epoch == match(claim, '^[^/]*/(%d+)/')
+end
+
+-- Return what a run is that may end in that way: under way (R), as long as its claim holds and it is not to be cancelled
+-- instead of waiting again, or pending (P), if it is cancelled. If it is neither: nothing, and whether it has ended in
+-- that way already; not if a dead node has handed back what somebody else is about to settle, which raises the epoch.
 local function find_open(id, name, claim, row)
   local code = string.sub(row, 1, 1)
   local left = without(running[id], claim)
   if left then
+    if code == 'P' and is_asked(name, claim) then return nil, false end
     running[id] = left
     return 'R'
   end
@@ -76,7 +85,7 @@ if is_told or call('EXISTS', FOLLOWED) == 1 then
   if unknown then return unknown end
 end
 
-local is_pending, any_asked, any_notes = any_pending(), call('EXISTS', ASKED) == 1, call('EXISTS', NOTES) == 1
+local is_pending, any_notes = any_pending(), call('EXISTS', NOTES) == 1
 local is_ended, noted, bare, unasked = {}, {}, {}, {}
 for index = 1, count do
   local id, nominal, row = ids[index], nominals[index], rows[index]
