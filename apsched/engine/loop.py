@@ -48,7 +48,7 @@ from apsched.events import (
 )
 from apsched.exceptions import LeaseLostError
 from apsched.job import Job
-from apsched.jobstores.base import JobStore
+from apsched.jobstores.base import JobStore, RunFilter
 from apsched.logs import of_job, of_run
 from apsched.run import Outcome, Plan, Planner, Run
 from apsched.serializers.base import unreadable_arguments
@@ -65,6 +65,7 @@ LATEST = 120.0  # seconds after which nothing arrives that was sent before; syst
 LATE_REST = 15.0  # seconds between two questions for what has arrived late
 JUMP = 2.0  # seconds by which the wall clock may disagree with the monotonic one between two looks
 
+MOST_REPLACED = 1000  # runs of one job under way
 REPLACED = "the next run replaces it"
 
 QUEUES = {"queue_one", "queue_all"}  # what `overlap` is where runs wait for each other
@@ -234,6 +235,8 @@ class StoreLoop:
             for run in unknown:
                 if (reason := unreadable_arguments(run)) is not None:
                     self.recorder.fail(run, reason)
+            for run in sound:
+                self._replace(await self._replaced_by(plan.job, run))
             if sound:
                 self._start(plan, sound, lease)
         self.is_unsure = False
@@ -370,9 +373,7 @@ class StoreLoop:
                     await anyio.lowlevel.cancel_shielded_checkpoint()
 
     def _carry_out(self, plan: Plan, lease: Lease) -> None:
-        for run in plan.cancel:
-            if not self._runner.cancel(run, REPLACED) and self._is_shared:
-                self._replaced.append(run)
+        self._replace(plan.cancel)
         if plan.next_nominal_time is None and not plan.removes_job:  # a pending run; more of the job may wait behind it
             self._queued.add(plan.job.id)
         started = plan.runs
@@ -382,6 +383,20 @@ class StoreLoop:
             self._start(plan, started, lease)
         elif plan.removes_job and self._bus.wants(EVENT_JOB_REMOVED):
             self._bus.publish(JobEvent(EVENT_JOB_REMOVED, job_id=plan.job.id, jobstore=self._alias))
+
+    def _replace(self, runs: Sequence[Run]) -> None:
+        """Cancel *runs* if they are under way here; other nodes are asked to by `_cancel_replaced`."""
+        for run in runs:
+            if not self._runner.cancel(run, REPLACED) and self._is_shared:
+                self._replaced.append(run)
+
+    async def _replaced_by(self, job: Job, run: Run) -> Sequence[Run]:
+        """Return the runs that *run* replaces, as its plan has said, which got lost with the answer."""
+        if job.overlap != "cancel_running":
+            return ()
+        where = RunFilter(job_id=job.id, outcomes=[Outcome.RUNNING], until=run.nominal_time)
+        earlier = [each for each in await self._store.runs(where, MOST_REPLACED) if each.id != run.id]
+        return earlier if len(earlier) >= job.max_instances else ()
 
     async def _cancel_replaced(self) -> None:
         while self._replaced:
