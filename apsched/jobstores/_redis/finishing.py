@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio.lowlevel
+
+from apsched.jobstores._codec import JobCodec
 from apsched.jobstores._notes import notes_to_text
 from apsched.jobstores._redis.packing import Argument, rows_of
 from apsched.jobstores._redis.rows import (
@@ -19,12 +22,12 @@ from apsched.jobstores._redis.rows import (
     read_job,
     read_named,
     write_run,
-    write_runs,
 )
 from apsched.jobstores._redis.server import ATTEMPTS, Followers, Server
 from apsched.run import Run, following
 
 FOLLOWED = 10_000  # jobs of which it is remembered who follows them
+LONG = 256 * 1024  # bytes of results that are written at a time; it takes about 20 ms
 
 
 async def finish(at: Server, runs: Sequence[Run]) -> list[Run]:
@@ -71,7 +74,7 @@ async def end(at: Server, runs: Sequence[Run], claims: Sequence[bytes] | None = 
     if not runs:
         return [], []
     keys = [key_of(run.job_id) for run in runs]
-    nominals, own_claims, rows = write_runs(at.codec, runs)
+    nominals, own_claims, rows = zip(*await written(at.codec, runs), strict=True)
     noted = [number for number, run in enumerate(runs, 1) if run.attempts or run.report is not None]
     args: list[Argument] = [
         at.keep_runs,
@@ -95,6 +98,19 @@ async def end(at: Server, runs: Sequence[Run], claims: Sequence[bytes] | None = 
         known |= _read_followers(at, *reply)
         _remember(at, known)
     raise at.too_busy(runs[0].job_id)
+
+
+async def written(codec: JobCodec, runs: Sequence[Run]) -> list[tuple[bytes, bytes, bytes]]:
+    """Return what `write_run` does of each of *runs*; others have their turns while long results are written."""
+    found = []
+    size = 0
+    for run in runs:
+        found.append(write_run(codec, run))
+        size += len(found[-1][2])
+        if size >= LONG:
+            await anyio.lowlevel.checkpoint()
+            size = 0
+    return found
 
 
 def _read_followers(at: Server, marks: bytes, rows: bytes) -> Followers:
