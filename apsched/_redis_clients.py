@@ -22,7 +22,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("Redis", "redis") from exc
 
-__all__ = ["CONNECTION_FAILURES", "FAILURES", "Client", "NoScriptError", "RedisClients"]
+__all__ = ["CONNECTION_FAILURES", "FAILURES", "Client", "NoScriptError", "RedisClients", "only_reads"]
 
 Client: TypeAlias = Redis | RedisCluster
 
@@ -111,7 +111,7 @@ class RedisClients:
     def _problem(self, exc: Exception) -> str:
         if isinstance(exc, (errors.AuthenticationError, errors.AuthorizationError, errors.NoPermissionError)):
             return f"refuses the credentials ({exc}); check user and password, and what the user may do"
-        if isinstance(exc, errors.ReadOnlyError) or "READONLY" in str(exc):
+        if only_reads(exc):
             return "is a replica, which takes no changes; name its primary"
         if isinstance(exc, (TimeoutError, errors.TimeoutError)):
             return f"did not answer within {self._timeout:g} s; see whether it is overloaded, or pass a longer timeout="
@@ -122,6 +122,11 @@ class RedisClients:
         if isinstance(exc, CONNECTION_FAILURES):
             return f"cannot be reached ({exc}); see whether it runs there"
         return f"refuses a call ({exc}); see what its log says"
+
+
+def only_reads(exc: Exception) -> bool:
+    """Whether *exc* says that the server is a replica."""
+    return isinstance(exc, errors.ReadOnlyError) or "READONLY" in str(exc)
 
 
 def _new(url: str | None, options: Mapping[str, Any]) -> Client:

@@ -229,6 +229,19 @@ async def test_a_replica_is_refused() -> None:
                 pass
 
 
+async def test_a_connection_to_a_server_that_has_become_a_replica_is_given_up() -> None:
+    with start_redis() as server, redis.Redis.from_url(server.url) as client:
+        async with RedisJobStore(url=server.url) as store:
+            await store.add([make_job("x")])
+            client.replicaof("127.0.0.1", "1")
+            with pytest.raises(JobStoreUnavailableError, match="is a replica"):
+                await store.add([make_job("y")])
+
+            assert [each["id"] for each in client.client_list(_type="normal")] == [str(client.client_id())]
+            client.replicaof("NO", "ONE")
+            await store.add([make_job("y")])
+
+
 async def test_a_server_without_memory_refuses_and_loses_nothing() -> None:
     with start_redis() as server, redis.Redis.from_url(server.url) as client:
         async with RedisJobStore(url=server.url) as store:
