@@ -32,7 +32,6 @@ from apsched.triggers.date import DateTrigger
 from apsched.triggers.interval import IntervalTrigger
 from tests.chaos import ledger
 from tests.chaos.courses import Course, Stretch
-from tests.chaos.evidence import Cancellation
 from tests.cluster.stores import make_store
 
 T = TypeVar("T")
@@ -61,7 +60,7 @@ class Editor:
 
     Attributes:
         courses: What it has decided, by job id.
-        cancellations: Runs that it has tried to cancel -> what the answer was; None: there was none.
+        cancellations: Runs that it has tried to cancel -> the epoch in which they were; None: there was no answer.
         changes: How many changes it has made.
     """
 
@@ -77,7 +76,7 @@ class Editor:
         self._thread = threading.Thread(target=self._serve, name="editor")
         self._failure: BaseException | None = None
         self.courses: dict[str, Course] = {}
-        self.cancellations: dict[str, Cancellation | None] = {}
+        self.cancellations: dict[str, int | None] = {}
         self.changes: int = 0
 
     def start(self) -> None:
@@ -247,9 +246,7 @@ class Editor:
             run_id = self._random.choice(runs).id
             self.cancellations[run_id] = None
             with suppress(RunLookupError):  # it has ended, or an earlier try had come through
-                found = await _insist(lambda: desk.cancel_run(run_id))
-                asked_at = None if found.outcome is Outcome.CANCELLED else time.monotonic()
-                self.cancellations[run_id] = Cancellation(found.epoch, asked_at)
+                self.cancellations[run_id] = (await _insist(lambda: desk.cancel_run(run_id))).epoch
 
     async def _update(
         self, store: JobStore, job_id: str, trigger: BaseTrigger | None

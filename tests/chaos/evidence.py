@@ -6,27 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import attrs
-
 from apsched.job import Job
 from apsched.run import Run
 from tests.chaos.courses import Course
 from tests.chaos.faults import Faults
 from tests.chaos.ledger import Attempt
-
-
-@attrs.frozen
-class Cancellation:
-    """
-    What somebody who cancelled a run was told.
-
-    Attributes:
-        epoch: That of the run.
-        asked_at: When its node was asked to see to it, in seconds; None if the run waited and is cancelled.
-    """
-
-    epoch: int
-    asked_at: float | None = None
 
 
 class Evidence:
@@ -40,8 +24,8 @@ class Evidence:
         faults: What was done.
         lease: In seconds.
         offset: The time of day less that of the monotonic clock, in seconds.
-        cancellations: Runs that somebody has cancelled by hand, by their ids -> what the answer was; None: there was
-            none.
+        cancellations: Runs that somebody has cancelled by hand, by their ids -> the epoch in which they were; None:
+            there was no answer.
 
     Attributes:
         courses: The same.
@@ -61,7 +45,7 @@ class Evidence:
         faults: Faults,
         lease: float,
         offset: float,
-        cancellations: Mapping[str, Cancellation | None],
+        cancellations: Mapping[str, int | None],
     ) -> None:
         self.courses = courses
         self.history = runs
