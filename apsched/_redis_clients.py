@@ -7,6 +7,7 @@ to one event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from apsched.exceptions import JobStoreUnavailableError, MissingExtraError
@@ -22,7 +23,7 @@ try:
 except ImportError as exc:
     raise MissingExtraError("Redis", "redis") from exc
 
-__all__ = ["CONNECTION_FAILURES", "FAILURES", "Client", "NoScriptError", "RedisClients", "only_reads"]
+__all__ = ["CONNECTION_FAILURES", "FAILURES", "Client", "NoScriptError", "RedisClients", "hang_up", "only_reads"]
 
 Client: TypeAlias = Redis | RedisCluster
 
@@ -127,6 +128,13 @@ class RedisClients:
 def only_reads(exc: Exception) -> bool:
     """Whether *exc* says that the server is a replica."""
     return isinstance(exc, errors.ReadOnlyError) or "READONLY" in str(exc)
+
+
+async def hang_up(client: Client) -> None:
+    """Let the next call of *client* connect anew: after a failover, the same address may lead to another server."""
+    if isinstance(client, Redis):  # one of a cluster looks for its primaries itself
+        with suppress(*FAILURES):
+            await client.connection_pool.disconnect(inuse_connections=False)
 
 
 def _new(url: str | None, options: Mapping[str, Any]) -> Client:

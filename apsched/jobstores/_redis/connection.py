@@ -6,9 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
-from redis.asyncio import Redis
 
-from apsched._redis_clients import CONNECTION_FAILURES, FAILURES, NoScriptError, RedisClients, only_reads
+from apsched._redis_clients import CONNECTION_FAILURES, FAILURES, NoScriptError, RedisClients, hang_up, only_reads
 from apsched.exceptions import JobStoreVersionError
 from apsched.jobstores._redis.packing import Argument, pack
 from apsched.jobstores._redis.script import Script, script
@@ -54,7 +53,7 @@ class Connection:
                         f"apsched ({exc}); pass another jobs_key="
                     ) from exc
                 if only_reads(exc):
-                    await self._hang_up()
+                    await hang_up(self._client)
                 if not attempts or isinstance(exc, TimeoutError) or not isinstance(exc, CONNECTION_FAILURES):
                     raise self._clients.unavailable(exc) from exc
 
@@ -63,12 +62,6 @@ class Connection:
             return await self._client.execute_command("EVALSHA", chosen.digest, 1, self._tag, packed)
         except NoScriptError:  # the server has started since, or another has taken its place
             return await self._client.execute_command("EVAL", chosen.text, 1, self._tag, packed)
-
-    async def _hang_up(self) -> None:
-        """Let the next call connect anew: after a failover, the same address may lead to another server."""
-        if isinstance(self._client, Redis):  # a client of a cluster looks for its primaries itself
-            with suppress(*FAILURES):
-                await self._client.connection_pool.disconnect(inuse_connections=False)
 
     async def close(self) -> None:
         """Close the client; the server need not be there."""
