@@ -136,6 +136,12 @@ class BridgedJobStore(MemoryJobStore):
     async def finish(self, runs: Sequence[Run]) -> list[Run]:
         return await self._drive(super().finish, runs)
 
+    async def ask_to_cancel(self, run: Run, reason: str) -> bool:
+        return await self._drive(super().ask_to_cancel, run, reason)
+
+    async def asked_to_cancel(self, owner: str) -> list[Run]:
+        return await self._drive(super().asked_to_cancel, owner)
+
     async def runs(self, where: RunFilter, limit: int, after: Run | None = None) -> list[Run]:
         return await self._drive(super().runs, where, limit, after)
 
