@@ -19,6 +19,7 @@ from apsched.exceptions import JobLookupError
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.clock_changes import remarks
 from apsched.triggers.texts import read_trigger
+from apsched.triggers.upcoming import times_from
 from apsched.triggers.words import describe
 
 NO_SCHEDULE = "no schedule, such as '0 3 * * *' or 'every 5 minutes'"
@@ -54,7 +55,7 @@ def command(settings: Settings, text: str, count: int, start: str | None, as_jso
         name, trigger, times = _of_job(settings, text, begin, count)
     else:
         name, trigger = text, trigger.anchored(begin or now)
-        times = _next(trigger, begin or now, count)
+        times = times_from(trigger, begin or now, count)
     _print(name, trigger, times, begin or now, zone, as_json)
     return 0
 
@@ -75,18 +76,8 @@ def _of_job(
         job = at_desk(settings, work)
     except JobLookupError:
         raise ValueError(f"{printable(job_id)!r} is {NO_SCHEDULE}, nor the id of a job in the store") from None
-    times = next_times(job, count) if begin is None else _next(job.trigger, begin, count)
+    times = next_times(job, count) if begin is None else times_from(job.trigger, begin, count)
     return job_id, job.trigger, times
-
-
-def _next(trigger: BaseTrigger, begin: datetime, count: int) -> list[datetime]:
-    """Return the next *count* times of *trigger* from *begin* on."""
-    times: list[datetime] = []
-    moment = trigger.get_next_fire_time(None, begin)
-    while moment is not None and len(times) < count:
-        times.append(moment)
-        moment = trigger.get_next_fire_time(moment, moment)
-    return times
 
 
 def _print(

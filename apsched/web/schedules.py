@@ -12,6 +12,7 @@ from apsched.triggers.base import BaseTrigger
 from apsched.triggers.clock_changes import remarks
 from apsched.triggers.date import DateTrigger
 from apsched.triggers.texts import read_trigger
+from apsched.triggers.upcoming import times_from
 from apsched.triggers.words import describe
 
 SHOWN = 5  # next times
@@ -52,7 +53,7 @@ def read_schedule(text: str, zone: tzinfo, now: datetime, count: int = SHOWN) ->
     """
     try:
         trigger = (read_trigger(text, zone) or _read_time(text, zone)).anchored(now)
-        times = next_times(trigger, now, count)
+        times = times_from(trigger, now, count)
     except OverflowError:
         raise ValueError(f"{text!r} leads beyond the year 9999; write a shorter time") from None
     if not times or times[0] < now:
@@ -64,16 +65,6 @@ def read_schedule(text: str, zone: tzinfo, now: datetime, count: int = SHOWN) ->
         times=times,
         remarks=remarks(trigger, now, zone),
     )
-
-
-def next_times(trigger: BaseTrigger, begin: datetime, count: int) -> list[datetime]:
-    """Return the first *count* times of *trigger* from *begin* on, or fewer if it ends before."""
-    times: list[datetime] = []
-    moment = trigger.get_next_fire_time(None, begin)
-    while moment is not None and len(times) < count:
-        times.append(moment)
-        moment = trigger.get_next_fire_time(moment, moment)
-    return times
 
 
 def _read_time(text: str, zone: tzinfo) -> DateTrigger:

@@ -27,7 +27,7 @@ from apsched.events import (
 from apsched.retry import Retry
 from apsched.run import Outcome, Run
 from apsched.testing.clock import VirtualClock
-from apsched.testing.cluster import Cluster
+from apsched.testing.cluster import Cluster, ClusterNode
 from apsched.testing.store import FaultyJobStore
 
 
@@ -208,13 +208,18 @@ async def test_cancel_running_cancels_what_runs_and_starts_the_next(
     assert "replaces it" in (replaced.reason or "")
 
 
+async def let_it_run_on_the_first(one: ClusterNode, two: ClusterNode, clock: VirtualClock) -> None:
+    """Let a run begin on the first node, and no other be begun there."""
+    await two.scheduler.pause()
+    await one.scheduler.add_job(clock.sleep, "interval", [1000], seconds=100, id="job", overlap="cancel_running")
+    await clock.advance(101)
+    await one.scheduler.pause()
+
+
 async def test_cancel_running_cancels_what_runs_on_another_node(clock: VirtualClock) -> None:
     cluster = Cluster(clock)
     async with cluster.node() as one, cluster.node() as two:
-        await two.scheduler.pause()
-        await one.scheduler.add_job(clock.sleep, "interval", [1000], seconds=100, id="job", overlap="cancel_running")
-        await clock.advance(101)
-        await one.scheduler.pause()
+        await let_it_run_on_the_first(one, two, clock)
         await two.scheduler.resume()
 
         await clock.advance(105)
@@ -230,10 +235,7 @@ async def test_cancel_running_cancels_what_runs_on_another_node(clock: VirtualCl
 async def test_cancel_running_cancels_what_runs_although_the_claim_gets_no_answer(clock: VirtualClock) -> None:
     cluster = Cluster(clock)
     async with cluster.node() as one, cluster.node() as two:
-        await two.scheduler.pause()
-        await one.scheduler.add_job(clock.sleep, "interval", [1000], seconds=100, id="job", overlap="cancel_running")
-        await clock.advance(101)
-        await one.scheduler.pause()
+        await let_it_run_on_the_first(one, two, clock)
         await clock.advance(99)
         two.store.fail_next("take_due", is_late=True)
         await two.scheduler.resume()

@@ -13,11 +13,11 @@ from apsched.job import JobDefaults
 from apsched.triggers.base import BaseTrigger
 from apsched.triggers.clock_changes import remarks
 from apsched.triggers.texts import read_trigger
+from apsched.triggers.upcoming import times_from
 from apsched.triggers.words import describe
 from apsched.web.refusals import RefusedError
 from apsched.web.rest.asking import Asked, values_of_users
 from apsched.web.rest.shapes import TriggerDocument
-from apsched.web.schedules import next_times
 
 DEPTH = 10  # of combinations within combinations
 
@@ -76,7 +76,7 @@ async def describe_trigger(asked: Asked) -> TriggerDocument:
         zone = to_timezone(query["timezone"], "timezone") if "timezone" in query else backend.zone
         begin = query.get("begin", backend.now)
         trigger = make_trigger(query["text"], zone).anchored(begin)
-        times = next_times(trigger, begin, query.get("count", 5))
+        times = times_from(trigger, begin, query.get("count", 5))
     return {
         "schedule": query["text"],
         "words": describe(trigger),
