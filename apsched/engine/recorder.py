@@ -204,8 +204,11 @@ class Recorder:
 
     async def _to_cancel(self, batch: Sequence[Finished], stored: Sequence[Run]) -> list[Finished]:
         """Let runs be cancelled that the store has not taken back because somebody wants that, and return them."""
+        going_back = [finished for finished in batch if finished.run.outcome is Outcome.PENDING]
+        if not going_back:
+            return []
         kept = set(map(id, stored))
-        refused = [each for each in batch if each.run.outcome is Outcome.PENDING and id(each.run) not in kept]
+        refused = [finished for finished in going_back if id(finished.run) not in kept]
         to_cancel: list[Finished] = []
         for node in {finished.run.node for finished in refused if finished.run.node is not None}:
             reasons = {(run.id, run.epoch): run.cancel_reason for run in await self._store.asked_to_cancel(node)}
